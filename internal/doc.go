@@ -1,0 +1,40 @@
+// Package internal is the house of Sluice. This page is its plan; floors_test.go
+// proves that the code obeys it.
+//
+//	5  commands   cmd/api  cmd/consumer  cmd/scheduler  cmd/sluice      tools: demo
+//	4  wiring     process   (configuration, connections, builds every part, run order, operations port)
+//	              embedded  (private Redis and Postgres for a laptop, a demo and the tests)
+//	3  faces      httpapi   (JSON over /v1)
+//	2  journeys   admission  (a request becomes a queued receipt)
+//	              settlement (a consumer owns partitions; batches are decided, committed, made true)
+//	              receipts   (where does my request stand)
+//	              catalog    (sales: created, found, shown)
+//	              accounts   (who is asking: bearer tokens, accounts with points)
+//	              upkeep     (ticks at their time, and sweeping)
+//	              audit      (proves that Redis, Postgres and the log tell one story)
+//	1  keepers    partition (Redis: one hash slot with a stream and all it touches)
+//	              ledger    (Postgres: the record)
+//	0  words      sale      (the words, and the rules as one pure function)
+//	   beside     migrations (SQL, embedded, Apply)
+//
+// A package may import the words, the floor right below its own, and nothing
+// else of ours: neighbours do not know each other. process may import
+// everything below it; commands and tools import the wiring. Drivers stay where
+// they are hidden: go-redis in partition, process and embedded; pgx in ledger,
+// process and embedded (and migrations, which run before there is a ledger);
+// fiber in httpapi.
+//
+// The way of a request:
+//
+//	POST /v1/sales/7/bids → httpapi → admission → partition.Admit ══(stream)══╗
+//	                                                                          ║
+//	   partition.Apply ← ledger.Settle { facts → sale.Decide } ← partition.View ← settlement
+//	        ║
+//	        ╚═(receipt)═→ GET /v1/receipts/… → httpapi → receipts → partition (hot) / ledger (cold)
+//
+// A partition has one writer, its owner, so nothing is ever undone: View reads
+// what the batch may touch, Decide (pure Go) says what comes of it, Settle
+// commits that to Postgres behind a fence, and only then Apply makes it true in
+// Redis, all at once. Redis is always an exact projection of a committed prefix
+// of the stream.
+package internal

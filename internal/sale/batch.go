@@ -1,0 +1,283 @@
+package sale
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Batch is a run of entries of one partition with everything their decision
+// stood on and all that came of it: one row of the `batches` log. It can be
+// applied again after a loss, and replayed by anybody who doubts it.
+type Batch struct {
+	Partition  int
+	Epoch      int64   // of the owner that settled it
+	Prev, Last EntryID // watermark before and after
+	Seq        int64   // number of its last entry
+	Entries    []Entry
+	State      State // without titles, and without the buyers who have nothing
+	Facts      Facts
+	Decision
+}
+
+// Receipts answers every receipt that the batch changed, in the order of its
+// entries, moves last. What stood before or was no receipt is left out.
+func (b Batch) Receipts() []Receipt {
+	changed := make([]Receipt, 0, len(b.Entries)+len(b.Effects.Moves))
+	for i, e := range b.Entries {
+		if o := b.Outcomes[i]; !o.Stands {
+			changed = append(changed, e.receipt(o))
+		}
+	}
+	for _, m := range b.Effects.Moves {
+		// A receipt confirmed and refunded by the same batch has one last state.
+		if i := slices.IndexFunc(changed, func(r Receipt) bool { return r.ID == m.Receipt.ID }); i >= 0 {
+			changed[i] = m.Receipt
+			continue
+		}
+		changed = append(changed, m.Receipt)
+	}
+	return changed
+}
+
+// Standing answers the receipts of entries that were settled before, as they
+// stand: they only have to be said again.
+func (b Batch) Standing() (standing []Receipt) {
+	for i, e := range b.Entries {
+		if r, ok := b.Facts.Receipts[e.Receipt]; ok && b.Outcomes[i].Stands {
+			if !slices.ContainsFunc(b.Effects.Moves, func(m Move) bool { return m.Receipt.ID == r.ID }) {
+				standing = append(standing, r)
+			}
+		}
+	}
+	return standing
+}
+
+const batchVersion = 1
+
+var phases = []Phase{Scheduled, PhaseOpen, PhaseClosed}
+
+// EncodeEntries answers the wire form of the entries.
+func (b Batch) EncodeEntries() []byte {
+	w := make(writer, 0, 64*len(b.Entries))
+	w.uint(batchVersion)
+	w.uint(uint64(len(b.Entries)))
+	for _, e := range b.Entries {
+		w.int(int64(e.ID.At))
+		w.int(e.ID.No)
+		w.int(e.Seq)
+		w.int(e.Generation)
+		w.request(e.Request)
+	}
+	return w
+}
+
+// DecodeEntries reads what EncodeEntries wrote.
+func DecodeEntries(form []byte) (entries []Entry, err error) {
+	r := reader{rest: form}
+	r.version(batchVersion)
+	r.each(func() {
+		entries = append(entries, Entry{
+			ID: EntryID{Instant(r.int()), r.int()}, Seq: r.int(), Generation: r.int(), Request: r.request(),
+		})
+	})
+	return entries, r.end("entries")
+}
+
+// EncodeFacts answers the wire form of the state and the facts.
+func (b Batch) EncodeFacts() []byte {
+	w := make(writer, 0, 64+16*len(b.Facts.Balances))
+	w.uint(batchVersion)
+	w.uint(uint64(len(b.State)))
+	for _, id := range slices.Sorted(maps.Keys(b.State)) {
+		w.stand(b.State[id])
+	}
+	w.int(b.Facts.Generation)
+	w.counts(b.Facts.Balances)
+	w.uint(uint64(len(b.Facts.Receipts)))
+	for _, id := range slices.SortedFunc(maps.Keys(b.Facts.Receipts), compareIDs) {
+		w.receipt(b.Facts.Receipts[id])
+	}
+	return w
+}
+
+// DecodeFacts reads what EncodeFacts wrote.
+func DecodeFacts(form []byte) (State, Facts, error) {
+	r := reader{rest: form}
+	r.version(batchVersion)
+	state := State{}
+	r.each(func() {
+		s := r.stand()
+		state[s.ID] = s
+	})
+	facts := Facts{Generation: r.int(), Balances: r.counts(), Receipts: map[uuid.UUID]Receipt{}}
+	r.each(func() {
+		receipt := r.receipt()
+		facts.Receipts[receipt.ID] = receipt
+	})
+	return state, facts, r.end("facts")
+}
+
+// EncodeOutcomes answers the wire form of the outcomes.
+func (d Decision) EncodeOutcomes() []byte {
+	w := make(writer, 0, 16+6*len(d.Outcomes))
+	w.uint(batchVersion)
+	w.uint(uint64(len(d.Outcomes)))
+	for _, o := range d.Outcomes {
+		w.uint(uint64(o.Status))
+		w.uint(uint64(o.Reason))
+		w.int(o.UnitPrice)
+		w.bool(o.Stands)
+	}
+	return w
+}
+
+// DecodeOutcomes reads what EncodeOutcomes wrote.
+func DecodeOutcomes(form []byte) (outcomes []Outcome, err error) {
+	r := reader{rest: form}
+	r.version(batchVersion)
+	r.each(func() {
+		outcomes = append(outcomes, Outcome{Status: r.status(), Reason: r.reason(), UnitPrice: r.int(), Stands: r.bool()})
+	})
+	return outcomes, r.end("outcomes")
+}
+
+// Encode answers the wire form of the effects.
+func (f Effects) Encode() []byte {
+	w := make(writer, 0, 64+40*(len(f.Moves)+len(f.Transfers)))
+	w.uint(batchVersion)
+	w.uint(uint64(len(f.Sales)))
+	for _, s := range f.Sales {
+		for _, n := range [...]int64{s.Sale, s.Free, s.Held, s.Sold, s.Stock, s.Revenue, int64(s.ClosesAt)} {
+			w.int(n)
+		}
+		w.phase(s.Phase)
+		w.bool(s.PaidOut)
+		w.bool(s.Exhausted)
+		w.bool(s.Changed)
+		w.uint(uint64(len(s.Buyers)))
+		for _, b := range s.Buyers {
+			w.int(b.Buyer)
+			w.int(b.Units)
+		}
+	}
+	w.uint(uint64(len(f.Moves)))
+	for _, m := range f.Moves {
+		w.receipt(m.Receipt)
+	}
+	w.uint(uint64(len(f.Transfers)))
+	for _, t := range f.Transfers {
+		w.id(t.Receipt)
+		w.int(t.Debit)
+		w.int(t.Credit)
+		w.int(t.Amount)
+	}
+	return w
+}
+
+// DecodeEffects reads what Effects.Encode wrote.
+func DecodeEffects(form []byte) (f Effects, err error) {
+	r := reader{rest: form}
+	r.version(batchVersion)
+	r.each(func() {
+		s := SaleEffect{
+			Sale: r.int(), Free: r.int(), Held: r.int(), Sold: r.int(), Stock: r.int(), Revenue: r.int(), ClosesAt: Instant(r.int()),
+			Phase: r.phase(), PaidOut: r.bool(), Exhausted: r.bool(), Changed: r.bool(),
+		}
+		r.each(func() { s.Buyers = append(s.Buyers, BuyerEffect{r.int(), r.int()}) })
+		f.Sales = append(f.Sales, s)
+	})
+	r.each(func() { f.Moves = append(f.Moves, Move{r.receipt()}) })
+	r.each(func() { f.Transfers = append(f.Transfers, Transfer{r.id(), r.int(), r.int(), r.int()}) })
+	return f, r.end("effects")
+}
+
+func (w *writer) stand(s *Stand) {
+	w.string(string(s.Kind))
+	w.string(string(s.Price.Policy))
+	w.phase(s.Phase)
+	for _, n := range s.numbers() {
+		w.int(*n)
+	}
+	w.int(int64(s.Price.Period))
+	w.int(int64(s.RefundWindow))
+	w.bool(s.ShowStock)
+	w.bool(s.PaidOut)
+	w.counts(s.Buyers)
+}
+
+func (r *reader) stand() *Stand {
+	s := &Stand{}
+	s.Kind = Kind(r.string(32))
+	s.Price.Policy = Policy(r.string(32))
+	s.Phase = r.phase()
+	for _, n := range s.numbers() {
+		*n = r.int()
+	}
+	s.Price.Period = time.Duration(r.int())
+	s.RefundWindow = time.Duration(r.int())
+	s.ShowStock = r.bool()
+	s.PaidOut = r.bool()
+	s.Buyers = r.counts()
+	return s
+}
+
+// numbers is the order in which a stand's numbers are written.
+func (s *Stand) numbers() []*int64 {
+	return []*int64{&s.ID, &s.Seller, &s.Escrow, &s.Price.Start, &s.Price.Drop, &s.Price.Rate, &s.Stock, &s.Limit,
+		(*int64)(&s.OpensAt), (*int64)(&s.ClosesAt), &s.Free, &s.Held, &s.Sold}
+}
+
+func (w *writer) receipt(r Receipt) {
+	w.id(r.ID)
+	w.uint(uint64(r.Verb))
+	w.uint(uint64(r.Status))
+	w.uint(uint64(r.Reason))
+	w.id(r.Target)
+	w.uint(r.Fingerprint)
+	for _, n := range [...]int64{r.Sale, r.Buyer, r.Quantity, r.UnitPrice, r.Seq, int64(r.At)} {
+		w.int(n)
+	}
+}
+
+func (r *reader) receipt() Receipt {
+	return Receipt{
+		ID: r.id(), Verb: Verb(r.uint(uint64(len(verbWords) - 1))), Status: r.status(), Reason: r.reason(),
+		Target: r.id(), Fingerprint: r.uint(1<<64 - 1),
+		Sale: r.int(), Buyer: r.int(), Quantity: r.int(), UnitPrice: r.int(), Seq: r.int(), At: Instant(r.int()),
+	}
+}
+
+func (w *writer) phase(p Phase)     { w.uint(uint64(slices.Index(phases, p))) }
+func (r *reader) phase() Phase      { return phases[r.uint(uint64(len(phases)-1))] }
+func (r *reader) status() Status    { return Status(r.uint(uint64(len(statusWords) - 1))) }
+func (r *reader) reason() Reason    { return Reason(r.uint(uint64(len(reasonWords) - 1))) }
+func compareIDs(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }
+
+// counts writes a map of numbers, sorted; zeros are as good as missing.
+func (w *writer) counts(m map[int64]int64) {
+	keys := make([]int64, 0, len(m))
+	for k, n := range m {
+		if n != 0 {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, cmp.Compare[int64])
+	w.uint(uint64(len(keys)))
+	for _, k := range keys {
+		w.int(k)
+		w.int(m[k])
+	}
+}
+
+func (r *reader) counts() map[int64]int64 {
+	m := map[int64]int64{}
+	r.each(func() {
+		k := r.int()
+		m[k] = r.int()
+	})
+	return m
+}

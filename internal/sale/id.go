@@ -1,0 +1,56 @@
+package sale
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// MaxPartitions is how many partitions the 12 bits in a receipt ID can name.
+const MaxPartitions = 1 << 12
+
+// A receipt ID names its partition, so that any API process finds the slot of
+// any receipt without a lookup:
+//
+//	v7  (no key)         48 bits time · 4 version · 12 partition · 2 variant · 62 random
+//	v8  (key, tick)      48 bits hash · 4 version · 12 partition · 2 variant · 62 hash
+
+// NewReceiptID answers a fresh UUIDv7 for a request without an Idempotency-Key.
+func NewReceiptID(partition int) uuid.UUID {
+	return place(uuid.Must(uuid.NewV7()), 7, partition)
+}
+
+// KeyedReceiptID answers the UUIDv8 of a request under an Idempotency-Key: the
+// same four give the same ID, so no table of keys is needed.
+func KeyedReceiptID(partition int, buyer, sale int64, verb Verb, key string) uuid.UUID {
+	return hashed(partition, fmt.Sprintf("key %d %d %s %s", buyer, sale, verb, key))
+}
+
+// TickReceiptID answers the UUIDv8 of a scheduler's request. Any number of
+// schedulers make the same one for the same duty.
+func TickReceiptID(partition int, sale int64, verb Verb, due Instant) uuid.UUID {
+	return hashed(partition, fmt.Sprintf("tick %d %s %d", sale, verb, due))
+}
+
+// PartitionOf answers the partition that a receipt ID names. It answers false
+// for a UUID that cannot be one of ours.
+func PartitionOf(id uuid.UUID) (int, bool) {
+	version := id.Version()
+	partition := int(binary.BigEndian.Uint16(id[6:]) & (MaxPartitions - 1))
+	return partition, (version == 7 || version == 8) && id.Variant() == uuid.RFC4122
+}
+
+func hashed(partition int, text string) (id uuid.UUID) {
+	sum := sha256.Sum256([]byte(text))
+	copy(id[:], sum[:])
+	return place(id, 8, partition)
+}
+
+// place writes version, partition and variant into id.
+func place(id uuid.UUID, version, partition int) uuid.UUID {
+	binary.BigEndian.PutUint16(id[6:], uint16(version<<12|partition&(MaxPartitions-1)))
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}

@@ -1,0 +1,91 @@
+package sale
+
+import (
+	"fmt"
+	"time"
+)
+
+// Policy says how the price of an auction falls.
+type Policy string
+
+// The price policies.
+const (
+	Constant   Policy = "constant"   // price(k) = start − k × drop
+	Percentage Policy = "percentage" // price(k+1) = floor(price(k) × (10000 − rate) / 10000)
+)
+
+// whole is 100 % in basis points.
+const whole = 10_000
+
+// MaxRate is the steepest percentage policy, in basis points (domain, "Auction").
+const MaxRate = 5_000
+
+// Price is the price curve of a sale. A fixed price is a Period as long as the
+// sale itself.
+type Price struct {
+	Policy Policy
+	Start  int64         // points, > 0
+	Drop   int64         // points per period, 0 < Drop < Start; constant only
+	Rate   int64         // basis points per period, 0 < Rate ≤ MaxRate; percentage only
+	Period time.Duration // whole seconds that divide the length of the sale
+}
+
+// After is the price after k ≥ 0 drops, floored at every step, never below 0.
+func (p Price) After(k int64) int64 {
+	if p.Policy == Constant {
+		if k > p.Start/p.Drop {
+			return 0
+		}
+		return p.Start - k*p.Drop
+	}
+	price := p.Start
+	for ; k > 0 && price > 0; k-- {
+		price = less(price, p.Rate)
+	}
+	return price
+}
+
+// less is floor(price × (10000 − rate) / 10000), in a form that cannot overflow.
+func less(price, rate int64) int64 {
+	keep := whole - rate
+	return price/whole*keep + price%whole*keep/whole
+}
+
+// check tells which rules the curve of a sale of this length breaks. A length of
+// 0 is not known, and what depends on it is left out.
+func (p Price) check(length time.Duration) (faults Faults) {
+	add := func(field, rule string, args ...any) {
+		faults = append(faults, Fault{field, fmt.Sprintf(rule, args...)})
+	}
+	if p.Start <= 0 || p.Start > MaxPoints {
+		add("start_price", "must be between 1 and %d", int64(MaxPoints))
+	}
+	switch p.Policy {
+	case Constant:
+		if p.Drop <= 0 || p.Drop >= p.Start {
+			add("drop", "must be more than 0 and less than start_price")
+		}
+		if p.Rate != 0 {
+			add("rate", "belongs to the percentage policy")
+		}
+	case Percentage:
+		if p.Rate <= 0 || p.Rate > MaxRate {
+			add("rate", "must be between 1 and %d basis points", MaxRate)
+		}
+		if p.Drop != 0 {
+			add("drop", "belongs to the constant policy")
+		}
+	default:
+		add("policy", "must be constant or percentage")
+	}
+	switch {
+	case p.Period <= 0 || p.Period%time.Second != 0:
+		add("period", "must be a whole number of seconds")
+	case length == 0:
+	case length%p.Period != 0:
+		add("period", "must divide the length of the sale")
+	case len(faults) == 0 && p.After(int64(length/p.Period)-1) <= 0:
+		add("start_price", "must stay above 0 until the last drop")
+	}
+	return faults
+}

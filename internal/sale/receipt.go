@@ -1,0 +1,117 @@
+package sale
+
+import (
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// Status says where a request stands. It only ever moves forward, along the
+// arrows of the package comment.
+type Status uint8
+
+// The statuses. Their numbers are part of the log's wire form: never reorder.
+const (
+	Queued Status = iota + 1
+	Confirmed
+	Held
+	Waiting
+	Rejected
+	Expired
+	Cancelled
+	Refunded
+)
+
+var statusWords = []string{Queued: "queued", Confirmed: "confirmed", Held: "held", Waiting: "waiting",
+	Rejected: "rejected", Expired: "expired", Cancelled: "cancelled", Refunded: "refunded"}
+
+var statusMoves = map[Status][]Status{
+	Queued:    {Confirmed, Held, Waiting, Rejected},
+	Held:      {Confirmed, Expired, Cancelled},
+	Waiting:   {Held, Confirmed, Cancelled, Rejected},
+	Confirmed: {Refunded, Cancelled},
+}
+
+func (s Status) String() string { return word(statusWords, s) }
+
+// ParseStatus answers the status of this word, false when there is none.
+func ParseStatus(w string) (Status, bool) { return parse[Status](statusWords, w) }
+
+// CanBecome says whether next may follow s.
+func (s Status) CanBecome(next Status) bool { return slices.Contains(statusMoves[s], next) }
+
+// Final says whether nothing can follow s any more.
+func (s Status) Final() bool { return len(statusMoves[s]) == 0 }
+
+// Reason says why a receipt is rejected; 0 for every other status.
+type Reason uint8
+
+// The reasons, one closed set (domain, "Words"). Their numbers are part of the
+// log's wire form: never reorder.
+const (
+	UnknownSale Reason = iota + 1
+	NotOpen
+	Closed
+	SoldOut
+	LineFull
+	PriceChanged
+	OverLimit
+	Duplicate
+	ShortPoints
+	CouponUnusable
+	ReasonExpired
+	NotPayable
+	NotYours
+	NotRefundable
+	AlreadyFinal
+	Suspended
+	Lost
+	Internal
+)
+
+var reasonWords = []string{UnknownSale: "unknown_sale", NotOpen: "not_open", Closed: "closed", SoldOut: "sold_out",
+	LineFull: "line_full", PriceChanged: "price_changed", OverLimit: "over_limit", Duplicate: "duplicate",
+	ShortPoints: "short_points", CouponUnusable: "coupon_unusable", ReasonExpired: "expired", NotPayable: "not_payable",
+	NotYours: "not_yours", NotRefundable: "not_refundable", AlreadyFinal: "already_final", Suspended: "suspended",
+	Lost: "lost", Internal: "internal"}
+
+func (r Reason) String() string { return word(reasonWords, r) }
+
+// ParseReason answers the reason of this word, false when there is none.
+func ParseReason(w string) (Reason, bool) { return parse[Reason](reasonWords, w) }
+
+// Receipt is a request and what became of it.
+type Receipt struct {
+	ID          uuid.UUID
+	Verb        Verb
+	Sale        int64
+	Buyer       int64 // account that asked; 0 is the scheduler
+	Quantity    int64 // units
+	UnitPrice   int64 // points paid (or paid back) per unit; 0 when nothing was
+	Status      Status
+	Reason      Reason    // set when Status is Rejected
+	Target      uuid.UUID // the receipt a refund is about
+	Fingerprint uint64    // of the request, Request.Sum
+	Seq         int64     // its number in the partition
+	At          Instant   // stream time of the request
+}
+
+// Standing is a receipt and its place in its partition.
+type Standing struct {
+	Receipt
+	Ahead int64   // requests of the partition to be settled before it; 0 once it is settled
+	Drain float64 // requests the partition settles per second, as its owner saw it last; 0: not known
+	Known bool    // an admission found it there: the request is a repeated one
+}
+
+func word[T ~uint8](words []string, value T) string {
+	if int(value) < len(words) {
+		return words[value]
+	}
+	return ""
+}
+
+func parse[T ~uint8](words []string, w string) (T, bool) {
+	i := slices.Index(words, w)
+	return T(max(i, 0)), i > 0 && w != ""
+}

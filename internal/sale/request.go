@@ -1,0 +1,114 @@
+package sale
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Verb says what a request asks.
+type Verb uint8
+
+// The verbs. Their numbers are part of the stream's wire form: never reorder.
+const (
+	Bid     Verb = iota + 1 // a buyer's: Quantity units at no more than Price
+	Refund                  // a buyer's: Target, whole
+	Change                  // a seller's: Quantity more units, a later ClosesAt
+	Open                    // the scheduler's ticks
+	Close                   //
+	Payout                  //
+	Rebuilt                 // an owner's mark: Redis was empty and starts here again; it has no receipt
+)
+
+var verbWords = []string{Bid: "bid", Refund: "refund", Change: "change", Open: "open", Close: "close", Payout: "payout", Rebuilt: "rebuilt"}
+
+func (v Verb) String() string { return word(verbWords, v) }
+
+// ParseVerb answers the verb of this word, false when there is none.
+func ParseVerb(w string) (Verb, bool) { return parse[Verb](verbWords, w) }
+
+// MaxTrace is the longest request ID that travels with a request, in bytes.
+const MaxTrace = 64
+
+// Request is what somebody asks of a sale.
+type Request struct {
+	Receipt  uuid.UUID // made by NewReceiptID, KeyedReceiptID or TickReceiptID
+	Verb     Verb
+	Sale     int64
+	Buyer    int64     // account that asks (a seller for change); 0 is the scheduler
+	Quantity int64     // units: of a bid ≥ 1, of a change the growth ≥ 0
+	Price    int64     // points per unit, of a bid: the price it saw
+	Exact    bool      // of a bid: refuse any price but Price
+	Target   uuid.UUID // of a refund
+	ClosesAt Instant   // of a change; 0 leaves it
+	Trace    string    // X-Request-ID of the HTTP request, at most MaxTrace bytes; not part of what is asked
+}
+
+// Sum is the fingerprint of what is asked: 8 bytes of SHA-256 over its canonical
+// text. Two requests under one Idempotency-Key must have the same. The text is
+// not the wire form, so that a new version of that leaves old keys valid.
+func (r Request) Sum() uint64 {
+	text := make([]byte, 0, 128)
+	for _, n := range [...]int64{int64(r.Verb), r.Sale, r.Buyer, r.Quantity, r.Price, int64(r.ClosesAt)} {
+		text = append(strconv.AppendInt(text, n, 10), ' ')
+	}
+	text = strconv.AppendBool(text, r.Exact)
+	sum := sha256.Sum256(append(text, r.Target[:]...))
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+// EntryID is the ID of a stream entry. Its first part is the request's time.
+type EntryID struct {
+	At Instant
+	No int64
+}
+
+// ParseEntryID reads Redis' form, "1700000000000-0".
+func ParseEntryID(s string) (EntryID, error) {
+	at, no, ok := strings.Cut(s, "-")
+	if !ok {
+		return EntryID{}, fmt.Errorf("entry ID %q has no dash", s)
+	}
+	ms, err := strconv.ParseInt(at, 10, 64)
+	if err != nil || ms < 0 {
+		return EntryID{}, fmt.Errorf("entry ID %q has no time", s)
+	}
+	n, err := strconv.ParseInt(no, 10, 64)
+	if err != nil || n < 0 {
+		return EntryID{}, fmt.Errorf("entry ID %q has no number", s)
+	}
+	return EntryID{Instant(ms), n}, nil
+}
+
+func (id EntryID) String() string {
+	return strconv.FormatInt(int64(id.At), 10) + "-" + strconv.FormatInt(id.No, 10)
+}
+
+// Compare orders IDs as the stream does.
+func (id EntryID) Compare(other EntryID) int {
+	return cmp.Or(cmp.Compare(id.At, other.At), cmp.Compare(id.No, other.No))
+}
+
+// Entry is a request with its place in the stream of its partition. One that
+// could not be read has no Verb, and no Receipt unless that much was legible; it
+// is rejected as internal and harms nobody else.
+type Entry struct {
+	ID         EntryID
+	Seq        int64 // counts the admitted requests of the partition from 1, without a gap
+	Generation int64 // of the partition's Redis data when it was admitted
+	Request
+}
+
+// receipt answers the receipt of e with this outcome.
+func (e Entry) receipt(o Outcome) Receipt {
+	return Receipt{
+		ID: e.Receipt, Verb: e.Verb, Sale: e.Sale, Buyer: e.Buyer, Quantity: e.Quantity, Target: e.Target,
+		Fingerprint: e.Sum(), Seq: e.Seq, At: e.ID.At,
+		Status: o.Status, Reason: o.Reason, UnitPrice: o.UnitPrice,
+	}
+}

@@ -1,0 +1,184 @@
+package sale
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/google/uuid"
+)
+
+// Wire forms are compact and versioned: one version byte, then the fields in a
+// fixed order, integers as varints, strings and lists with their length before
+// them. A reader refuses a version it does not know, trailing bytes, and
+// anything out of range; it never panics and never allocates more than the
+// input could hold.
+
+// ErrWire says that bytes are not a wire form we know.
+var ErrWire = errors.New("not a known wire form")
+
+const requestVersion = 1
+
+// Encode answers the wire form of r, as it stands in the stream.
+func (r Request) Encode() []byte {
+	w := make(writer, 0, 64+len(r.Trace))
+	w.uint(requestVersion)
+	w.request(r)
+	return w
+}
+
+// DecodeRequest reads what Encode wrote.
+func DecodeRequest(b []byte) (Request, error) {
+	r := reader{rest: b}
+	r.version(requestVersion)
+	request := r.request()
+	if request.Verb == 0 {
+		r.fail("no verb")
+	}
+	return request, r.end("request")
+}
+
+// ReceiptIn answers the receipt that bytes which DecodeRequest refuses still
+// name, so that whoever holds it can be told. For that, every version of the
+// form begins with one version byte and the receipt.
+func ReceiptIn(b []byte) (id uuid.UUID, ok bool) {
+	if len(b) < 1+len(id) {
+		return id, false
+	}
+	copy(id[:], b[1:])
+	_, ok = PartitionOf(id)
+	return id, ok
+}
+
+func (w *writer) request(r Request) {
+	w.id(r.Receipt)
+	w.uint(uint64(r.Verb))
+	w.int(r.Sale)
+	w.int(r.Buyer)
+	w.int(r.Quantity)
+	switch r.Verb {
+	case Bid:
+		w.int(r.Price)
+		w.bool(r.Exact)
+	case Refund:
+		w.id(r.Target)
+	case Change:
+		w.int(int64(r.ClosesAt))
+	}
+	w.string(r.Trace)
+}
+
+func (r *reader) request() (q Request) {
+	q.Receipt = r.id()
+	q.Verb = Verb(r.uint(uint64(len(verbWords) - 1)))
+	q.Sale = r.int()
+	q.Buyer = r.int()
+	q.Quantity = r.int()
+	switch q.Verb {
+	case Bid:
+		q.Price = r.int()
+		q.Exact = r.bool()
+	case Refund:
+		q.Target = r.id()
+	case Change:
+		q.ClosesAt = Instant(r.int())
+	}
+	q.Trace = r.string(MaxTrace)
+	return q
+}
+
+// writer appends fields to a wire form.
+type writer []byte
+
+func (w *writer) uint(n uint64)  { *w = binary.AppendUvarint(*w, n) }
+func (w *writer) int(n int64)    { *w = binary.AppendVarint(*w, n) }
+func (w *writer) id(u uuid.UUID) { *w = append(*w, u[:]...) }
+func (w *writer) bool(b bool) {
+	if b {
+		w.uint(1)
+	} else {
+		w.uint(0)
+	}
+}
+func (w *writer) string(s string) {
+	w.uint(uint64(len(s)))
+	*w = append(*w, s...)
+}
+
+// reader takes fields off a wire form. The first fault sticks; after it every
+// field is zero.
+type reader struct {
+	rest []byte
+	err  error
+}
+
+func (r *reader) fail(what string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %s", ErrWire, what)
+	}
+	r.rest = nil
+}
+
+// end answers the first fault; bytes left over are one.
+func (r *reader) end(what string) error {
+	if len(r.rest) > 0 {
+		r.fail("bytes left over")
+	}
+	if r.err != nil {
+		return fmt.Errorf("read %s: %w", what, r.err)
+	}
+	return nil
+}
+
+func (r *reader) version(known uint64) {
+	if v := r.uint(math.MaxUint64); r.err == nil && v != known {
+		r.fail(fmt.Sprintf("version %d", v))
+	}
+}
+
+func (r *reader) uint(most uint64) uint64 {
+	n, size := binary.Uvarint(r.rest)
+	if size <= 0 || n > most {
+		r.fail("number")
+		return 0
+	}
+	r.rest = r.rest[size:]
+	return n
+}
+
+func (r *reader) int() int64 {
+	n, size := binary.Varint(r.rest)
+	if size <= 0 {
+		r.fail("number")
+		return 0
+	}
+	r.rest = r.rest[size:]
+	return n
+}
+
+func (r *reader) bool() bool { return r.uint(1) == 1 }
+
+func (r *reader) bytes(n int) []byte {
+	if n > len(r.rest) {
+		r.fail("too short")
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) id() (u uuid.UUID) {
+	copy(u[:], r.bytes(len(u)))
+	return u
+}
+
+func (r *reader) string(most uint64) string { return string(r.bytes(int(r.uint(most)))) }
+
+// each reads a list: its length, then one call of item per element.
+func (r *reader) each(item func()) {
+	for n := r.uint(uint64(len(r.rest))); n > 0 && r.err == nil; n-- {
+		item()
+	}
+}

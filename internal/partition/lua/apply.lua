@@ -1,0 +1,126 @@
+-- apply.lua makes one settled batch true in Redis, exactly once and all at once.
+--
+-- KEYS[1]  the partition's hash: epoch, applied, applied_seq, seq, clock, drain, young, young_since     KEYS[2]  its stream
+-- KEYS[3] KEYS[4]  the rejected receipts, two hashes     KEYS[5]  the dead-letter stream
+-- KEYS[6…] for each sale: its hash, its buyers; then each decided receipt; then each rejected receipt
+-- ARGV[1]  epoch of the owner     ARGV[2]  prev, the watermark the batch starts from     ARGV[3]  last, its own last entry
+-- ARGV[4]  number of that entry     ARGV[5]  entries settled per second, as the owner sees it
+-- ARGV[6]  most rejected receipts in one hash     ARGV[7]  ms after which a hash is old     ARGV[8]  channel
+-- ARGV[9]  what to announce: the changed receipts' IDs, 16 bytes each
+-- ARGV[10] number of sales, then for each: changes of free, held, sold, stock; phase, paid_out, exhausted, closes_at
+--          afterwards; ms of its expiry; number of buyers, then buyer and change of units for each
+-- then     number of decided receipts, then for each: record, ms of its expiry
+-- then     number of rejected receipts, then for each: ID, record
+-- then     number of dead entries, then their IDs
+--
+-- A sale that is not there is left alone: it is loaded from Postgres when it is needed.
+--
+-- Returns "applied"; "again" when the batch already was (nothing changes); "behind" when batches in between are missing
+-- (nothing changes); the error FENCED when the epoch is not the owner's; the error BROKEN, changing nothing, when a
+-- counter would go below zero, units would not add up, or the batch overlaps what was applied.
+local part, stream, dead = KEYS[1], KEYS[2], KEYS[5]
+local epoch, prev, last, last_seq, drain = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local most, old_after, channel, announcement = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
+
+local function split(entry) local at, no = string.match(entry, '^(%d+)-(%d+)$') return tonumber(at), tonumber(no) end
+local function before(a, b)
+  local a_at, a_no = split(a)
+  local b_at, b_no = split(b)
+  return a_at < b_at or a_at == b_at and a_no < b_no
+end
+
+local p = redis.call('HMGET', part, 'epoch', 'applied', 'seq', 'clock', 'young', 'young_since')
+if p[1] ~= epoch then return redis.error_reply('FENCED epoch is ' .. tostring(p[1])) end
+local applied, young = p[2] or '0-0', tonumber(p[5] or 0)
+if applied ~= prev then
+  if not before(applied, last) then return 'again' end
+  if before(applied, prev) then return 'behind' end
+  return redis.error_reply('BROKEN watermark ' .. applied .. ' is inside the batch ' .. prev .. ' to ' .. last)
+end
+
+-- Errors do not roll back: everything is read and checked before anything is written.
+local key, arg = 6, 10
+local sales = tonumber(ARGV[arg])
+arg = arg + 1
+local first_sale_key, first_sale_arg, there = key, arg, {}
+for i = 1, sales do
+  local sale, buyers, n = KEYS[key], KEYS[key + 1], tonumber(ARGV[arg + 9])
+  local s = redis.call('HMGET', sale, 'free', 'held', 'sold', 'stock')
+  there[i] = s[1]
+  if s[1] then
+    local sum = 0
+    for j = 1, 3 do
+      local units = tonumber(s[j]) + tonumber(ARGV[arg + j - 1])
+      if units < 0 then return redis.error_reply('BROKEN ' .. sale .. ' would have less than nothing') end
+      sum = sum + units
+    end
+    if sum ~= tonumber(s[4]) + tonumber(ARGV[arg + 3]) then return redis.error_reply('BROKEN ' .. sale .. ' would not add up') end
+    for j = arg + 10, arg + 8 + 2 * n, 2 do
+      local change = tonumber(ARGV[j + 1])
+      if change < 0 and tonumber(redis.call('HGET', buyers, ARGV[j]) or 0) + change < 0 then
+        return redis.error_reply('BROKEN ' .. buyers .. ' would have less than nothing')
+      end
+    end
+  end
+  key, arg = key + 2, arg + 10 + 2 * n
+end
+
+-- From here on everything is written.
+local rest_key, rest_arg = key, arg
+key, arg = first_sale_key, first_sale_arg
+for i = 1, sales do
+  local sale, buyers, n, expiry = KEYS[key], KEYS[key + 1], tonumber(ARGV[arg + 9]), ARGV[arg + 8]
+  if there[i] then
+    for j, field in ipairs({'free', 'held', 'sold', 'stock'}) do
+      if ARGV[arg + j - 1] ~= '0' then redis.call('HINCRBY', sale, field, ARGV[arg + j - 1]) end
+    end
+    redis.call('HSET', sale, 'phase', ARGV[arg + 4], 'paid_out', ARGV[arg + 5], 'exhausted', ARGV[arg + 6], 'closes_at', ARGV[arg + 7])
+    redis.call('PEXPIREAT', sale, expiry)
+    for j = arg + 10, arg + 8 + 2 * n, 2 do
+      if redis.call('HINCRBY', buyers, ARGV[j], ARGV[j + 1]) == 0 then redis.call('HDEL', buyers, ARGV[j]) end
+    end
+    if n > 0 then redis.call('PEXPIREAT', buyers, expiry) end
+  end
+  key, arg = key + 2, arg + 10 + 2 * n
+end
+key, arg = rest_key, rest_arg
+
+local decided = tonumber(ARGV[arg])
+arg = arg + 1
+for _ = 1, decided do
+  redis.call('SET', KEYS[key], ARGV[arg], 'PXAT', ARGV[arg + 1])
+  key, arg = key + 1, arg + 2
+end
+
+local rejected = tonumber(ARGV[arg])
+arg = arg + 1
+if rejected > 0 then
+  -- Two hashes take turns: when the young one is full or old it becomes the old one, and that is forgotten.
+  local last_at = split(last)
+  if not p[6] then
+    redis.call('HSET', part, 'young', young, 'young_since', string.format('%.0f', last_at))
+  elseif last_at - tonumber(p[6]) >= old_after or redis.call('HLEN', KEYS[3 + young]) >= most then
+    young = 1 - young
+    redis.call('UNLINK', KEYS[3 + young])
+    redis.call('HSET', part, 'young', young, 'young_since', string.format('%.0f', last_at))
+  end
+end
+for _ = 1, rejected do
+  redis.call('UNLINK', KEYS[key])
+  redis.call('HSET', KEYS[3 + young], ARGV[arg], ARGV[arg + 1])
+  key, arg = key + 1, arg + 2
+end
+
+for i = arg + 1, arg + tonumber(ARGV[arg]) do
+  local entry = redis.call('XRANGE', stream, ARGV[i], ARGV[i])[1]
+  if entry then redis.call('XADD', dead, '*', 'entry', entry[1], unpack(entry[2])) end
+end
+
+redis.call('HSET', part, 'applied', last, 'applied_seq', last_seq, 'drain', drain)
+if tonumber(p[3] or 0) < tonumber(last_seq) then
+  -- An older data set came back: numbers and time go on from what is settled.
+  redis.call('HSET', part, 'seq', last_seq, 'clock', string.format('%.0f', math.max(tonumber(p[4] or 0), (split(last)) + 1)))
+end
+redis.call('XTRIM', stream, 'MINID', '~', last)
+if #announcement > 0 then redis.call('PUBLISH', channel, announcement) end
+return 'applied'

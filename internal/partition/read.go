@@ -1,0 +1,69 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"sluice/internal/sale"
+)
+
+// readBlock is how long one read waits for entries. Cancelling a context does
+// not interrupt a blocked read, so it is also how long a stop may take.
+const readBlock = time.Second
+
+// Read answers up to count entries of partition p after the watermark, waiting up
+// to a second for the first. None is no error. It takes nothing away: whoever
+// reads behind the same watermark gets the same entries.
+//
+// An entry that cannot be read is answered without a Verb, so that it is settled
+// as rejected instead of stopping the partition.
+func (s *Store) Read(ctx context.Context, p int, after sale.EntryID, count int) ([]sale.Entry, error) {
+	streams, err := s.readers.XRead(ctx, &redis.XReadArgs{
+		Streams: []string{streamKey(p), after.String()}, Count: int64(count), Block: readBlock,
+	}).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read partition %d: %w", p, err)
+	case len(streams) != 1:
+		return nil, fmt.Errorf("read partition %d: %d streams", p, len(streams))
+	}
+	entries := make([]sale.Entry, len(streams[0].Messages))
+	for i, m := range streams[0].Messages {
+		if entries[i], err = parseEntry(m.ID, m.Values); err != nil {
+			return nil, fmt.Errorf("read partition %d: %w", p, err)
+		}
+	}
+	return entries, nil
+}
+
+// parseEntry reads a stream entry. Only an ID that Redis itself cannot have
+// written is an error.
+func parseEntry(id string, values map[string]any) (e sale.Entry, err error) {
+	if e.ID, err = sale.ParseEntryID(id); err != nil {
+		return e, err
+	}
+	field := func(name string) string {
+		s, _ := values[name].(string)
+		return s
+	}
+	form := []byte(field("e"))
+	seq, seqErr := strconv.ParseInt(field("q"), 10, 64)
+	generation, generationErr := strconv.ParseInt(field("g"), 10, 64)
+	request, err := sale.DecodeRequest(form)
+	if err := errors.Join(seqErr, generationErr, err); err != nil {
+		e.Receipt, _ = sale.ReceiptIn(form)
+		if seqErr == nil {
+			e.Seq = seq
+		}
+		return e, nil
+	}
+	e.Seq, e.Generation, e.Request = seq, generation, request
+	return e, nil
+}

@@ -1,0 +1,72 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sluice/internal/sale"
+)
+
+const batchColumns = `
+	partition, prev_ms, prev_no, last_ms, last_no, seq, epoch, entries, facts, outcomes, effects`
+
+func scanBatch(row pgx.CollectableRow) (b sale.Batch, err error) {
+	var entries, facts, outcomes, effects []byte
+	if err := row.Scan(&b.Partition, &b.Prev.At, &b.Prev.No, &b.Last.At, &b.Last.No, &b.Seq, &b.Epoch,
+		&entries, &facts, &outcomes, &effects); err != nil {
+		return b, err
+	}
+	var faults [4]error
+	b.Entries, faults[0] = sale.DecodeEntries(entries)
+	b.State, b.Facts, faults[1] = sale.DecodeFacts(facts)
+	b.Outcomes, faults[2] = sale.DecodeOutcomes(outcomes)
+	b.Effects, faults[3] = sale.DecodeEffects(effects)
+	if err := errors.Join(faults[:]...); err != nil {
+		return b, fmt.Errorf("batch of partition %d to %s: %w", b.Partition, b.Last, err)
+	}
+	if len(b.Outcomes) != len(b.Entries) {
+		return b, fmt.Errorf("batch of partition %d to %s: %d entries, %d outcomes", b.Partition, b.Last, len(b.Entries), len(b.Outcomes))
+	}
+	return b, nil
+}
+
+// BatchesAfter answers up to limit batches of partition p after the watermark, in
+// order. Whether the first one starts at the watermark is for the caller to see:
+// older ones may have been trimmed.
+func (l *Ledger) BatchesAfter(ctx context.Context, p int, after sale.EntryID, limit int) ([]sale.Batch, error) {
+	rows, err := l.pool.Query(ctx, `
+		select `+batchColumns+`
+		from batches
+		where partition = $1 and (last_ms, last_no) > ($2, $3)
+		order by last_ms, last_no
+		limit $4`, p, after.At, after.No, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read batches of partition %d: %w", p, err)
+	}
+	batches, err := pgx.CollectRows(rows, scanBatch)
+	if err != nil {
+		return nil, fmt.Errorf("read batches of partition %d: %w", p, err)
+	}
+	return batches, nil
+}
+
+// TrimBatches forgets batches settled before that moment, at most limit of them,
+// never the last one of a partition. It answers how many.
+func (l *Ledger) TrimBatches(ctx context.Context, before time.Time, limit int) (int64, error) {
+	tag, err := l.pool.Exec(ctx, `
+		delete from batches
+		where ctid = any(array(
+			select b.ctid
+			from batches b
+			join partitions p on p.id = b.partition
+			where b.at < $1 and (b.last_ms, b.last_no) < (p.applied_ms, p.applied_no)
+			limit $2))`, before, limit)
+	if err != nil {
+		return 0, fmt.Errorf("trim batches: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}

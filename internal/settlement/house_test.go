@@ -1,0 +1,217 @@
+package settlement
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+
+	"sluice/internal/embedded/embeddedtest"
+	"sluice/internal/ledger"
+	"sluice/internal/partition"
+	"sluice/internal/sale"
+)
+
+func TestMain(m *testing.M) { embeddedtest.Main(m) }
+
+const partitions = 4
+
+// patience bounds every wait for a condition: far longer than any takes.
+const patience = time.Minute
+
+// house is a deployment in miniature over real servers.
+type house struct {
+	t      testing.TB
+	ctx    context.Context
+	redis  string
+	pg     string
+	store  *partition.Store
+	ledger *ledger.Ledger
+	seller int64
+}
+
+func newHouse(t testing.TB) *house {
+	return houseOver(t, embeddedtest.Redis(t), embeddedtest.Postgres(t), nil)
+}
+
+// houseOver builds a house over given servers, with a driver that may be broken.
+func houseOver(t testing.TB, redisURL, pgURL string, wrap func(pgx.Tx) pgx.Tx, hooks ...redis.Hook) *house {
+	t.Helper()
+	h := &house{t: t, ctx: t.Context(), redis: redisURL, pg: pgURL}
+	var err error
+	h.ledger, err = ledger.Open(h.ctx, ledger.Options{URL: pgURL, WrapTx: wrap})
+	h.must(err)
+	t.Cleanup(h.ledger.Close)
+	h.must(h.ledger.EnsurePartitions(h.ctx, partitions))
+	h.store, err = partition.Open(h.ctx, partition.Options{URL: redisURL, Partitions: partitions, Hooks: hooks})
+	h.must(err)
+	t.Cleanup(func() { h.store.Close() })
+	sellers, err := h.ledger.CreateAccounts(h.ctx, "seller", 1, 0)
+	h.must(err)
+	h.seller = sellers[0]
+	return h
+}
+
+func (h *house) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) consumer(name string) *Consumer {
+	return New(name, h.store, h.ledger, zerolog.Nop(), prometheus.NewRegistry())
+}
+
+// owner takes partition p.
+func (h *house) owner(p int) *owner {
+	h.t.Helper()
+	o := newOwner(h.consumer("test"), p)
+	h.must(o.take(h.ctx))
+	return o
+}
+
+func (h *house) buyers(n int, points int64) []int64 {
+	h.t.Helper()
+	ids, err := h.ledger.CreateAccounts(h.ctx, "buyer", n, points)
+	h.must(err)
+	return ids
+}
+
+// sale records a sale that has been open for a moment; change says how it
+// differs from ten units at a fixed price of 100, ten to a buyer.
+func (h *house) sale(change func(*sale.Sale)) sale.Sale {
+	h.t.Helper()
+	now := sale.At(time.Now())
+	s := sale.Sale{
+		Kind: sale.Auction, Seller: h.seller, Title: "lamp", Stock: 10, Limit: 10, ShowStock: true,
+		Price:   sale.Price{Policy: sale.Constant, Start: 100, Drop: 1, Period: time.Hour},
+		OpensAt: now - 1000, ClosesAt: now.Add(time.Hour), RefundWindow: sale.DefaultRefund,
+	}
+	if change != nil {
+		change(&s)
+	}
+	s, err := h.ledger.CreateSale(h.ctx, s, partitions)
+	h.must(err)
+	return s
+}
+
+// open puts a sale into Redis, as the first request for it would. Its partition
+// must have been taken.
+func (h *house) open(s sale.Sale) {
+	h.t.Helper()
+	h.must(h.store.LoadFrom(h.ctx, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) {
+		return h.ledger.Stand(ctx, s.ID)
+	}))
+}
+
+// admit queues a request and answers its receipt.
+func (h *house) admit(s sale.Sale, r sale.Request) uuid.UUID {
+	h.t.Helper()
+	r.Sale = s.ID
+	if r.Receipt == uuid.Nil {
+		r.Receipt = sale.NewReceiptID(s.Partition)
+	}
+	_, err := h.store.Admit(h.ctx, s.Partition, r, partition.Anytime, partition.Limits{Backlog: 1 << 30})
+	h.must(err)
+	return r.Receipt
+}
+
+func (h *house) bid(s sale.Sale, buyer, quantity int64) uuid.UUID {
+	h.t.Helper()
+	return h.admit(s, sale.Request{Verb: sale.Bid, Buyer: buyer, Quantity: quantity, Price: s.Price.Start})
+}
+
+// drain steps until everything admitted to the partition is applied.
+func (h *house) drain(o *owner) {
+	h.t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		lead, err := h.store.Lead(h.ctx, o.partition, o.mark.Epoch, o.mark.Generation)
+		h.must(err)
+		if lead.AppliedSeq == lead.Seq {
+			return
+		}
+		h.must(o.step(h.ctx))
+		if time.Now().After(deadline) {
+			h.t.Fatal("the partition does not drain")
+		}
+	}
+}
+
+// receipt answers a receipt as a client sees it: Redis, else Postgres.
+func (h *house) receipt(id uuid.UUID) sale.Receipt {
+	h.t.Helper()
+	p, _ := sale.PartitionOf(id)
+	hot, err := h.store.Receipt(h.ctx, p, id)
+	if errors.Is(err, sale.ErrUnknown) {
+		hot.Receipt, err = h.ledger.Receipt(h.ctx, id)
+	}
+	h.must(err)
+	return hot.Receipt
+}
+
+// count counts receipts by "status" or "rejected reason".
+func (h *house) count(ids []uuid.UUID) map[string]int {
+	h.t.Helper()
+	counts := map[string]int{}
+	for _, id := range ids {
+		r := h.receipt(id)
+		word := r.Status.String()
+		if r.Status == sale.Rejected {
+			word += " " + r.Reason.String()
+		}
+		counts[word]++
+	}
+	return counts
+}
+
+func (h *house) points(wallet int64) int64 {
+	h.t.Helper()
+	n, err := h.ledger.Points(h.ctx, wallet)
+	h.must(err)
+	return n
+}
+
+// until waits for a condition, looking often.
+func (h *house) until(what string, met func() bool) {
+	h.t.Helper()
+	for deadline := time.Now().Add(patience); !met(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("in vain: %s", what)
+		}
+	}
+}
+
+// agree fails unless Redis and Postgres tell the same of a sale, and its units
+// add up.
+func (h *house) agree(s sale.Sale) *sale.Stand {
+	h.t.Helper()
+	stand, applied, err := h.ledger.Stand(h.ctx, s.ID)
+	h.must(err)
+	at, state, err := h.store.Snapshot(h.ctx, s.Partition, []int64{s.ID})
+	h.must(err)
+	hot := state[s.ID]
+	switch {
+	case at != applied:
+		h.t.Errorf("Redis stands at %s, Postgres at %s", at, applied)
+	case hot == nil:
+		h.t.Error("Redis lacks the sale")
+	case hot.Free != stand.Free || hot.Held != stand.Held || hot.Sold != stand.Sold || hot.Stock != stand.Stock || hot.Phase != stand.Phase || hot.PaidOut != stand.PaidOut:
+		h.t.Errorf("Redis has %+v, Postgres %+v", hot, stand)
+	case stand.Free+stand.Held+stand.Sold != stand.Stock:
+		h.t.Errorf("units do not add up: %+v", stand)
+	}
+	for buyer, units := range stand.Buyers {
+		if hot != nil && hot.Buyers[buyer] != units {
+			h.t.Errorf("buyer %d has %d units in Redis, %d in Postgres", buyer, hot.Buyers[buyer], units)
+		}
+	}
+	return stand
+}

@@ -1,0 +1,281 @@
+package settlement
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"sluice/internal/ledger"
+	"sluice/internal/partition"
+	"sluice/internal/sale"
+)
+
+const (
+	batchMost   = 500 // entries settled at once
+	gapPatience = 3   // times a gap in the numbers is read again before it is taken for a loss
+	backoffMin  = 50 * time.Millisecond
+	backoffMax  = 2 * time.Second
+)
+
+// errGap says that entries are missing between the watermark and what was read.
+var errGap = errors.New("gap in the numbers of the stream")
+
+// owner works one partition, under one epoch.
+type owner struct {
+	partition int
+	name      string
+	store     *partition.Store
+	ledger    *ledger.Ledger
+	log       zerolog.Logger
+	metrics   *metrics
+
+	stopping chan struct{}
+	once     sync.Once
+
+	mark  ledger.Watermark // epoch, generation, and where both stores stand
+	gaps  int              // times the gap after mark was met
+	drain float64          // entries settled per second, smoothed
+}
+
+func newOwner(c *Consumer, p int) *owner {
+	return &owner{
+		partition: p, name: c.name, store: c.store, ledger: c.ledger, metrics: c.metrics,
+		log:      c.log.With().Int("partition", p).Logger(),
+		stopping: make(chan struct{}),
+	}
+}
+
+// stop asks the owner to take no more entries. Its batch is finished.
+func (o *owner) stop() { o.once.Do(func() { close(o.stopping) }) }
+
+func (o *owner) stopped() bool {
+	select {
+	case <-o.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// run is the shell around take, sync and step: it works until it is stopped or
+// fenced. Every other error is retried, with both stores compared first.
+func (o *owner) run(ctx context.Context) error {
+	next := o.take
+	for wait := backoffMin; !o.stopped() && ctx.Err() == nil; {
+		err := next(ctx)
+		switch {
+		case err == nil:
+			next, wait = o.step, backoffMin
+			continue
+		case errors.Is(err, ledger.ErrFenced), errors.Is(err, partition.ErrFenced):
+			o.metrics.faults.WithLabelValues("fenced").Inc()
+			return err
+		case errors.Is(err, errGap):
+			o.metrics.faults.WithLabelValues("gap").Inc()
+		default:
+			o.metrics.faults.WithLabelValues("retried").Inc()
+			o.log.Warn().Err(err).Dur("again_in", wait).Msg("batch not through")
+		}
+		if o.mark.Epoch != 0 {
+			next = o.sync
+		}
+		select {
+		case <-time.After(wait):
+		case <-o.stopping:
+		case <-ctx.Done():
+		}
+		wait = min(2*wait, backoffMax)
+	}
+	return ctx.Err()
+}
+
+// take raises the epoch, which shuts out the owner before, and syncs.
+func (o *owner) take(ctx context.Context) error {
+	mark, err := o.ledger.Lead(ctx, o.partition, o.name)
+	if err != nil {
+		return err
+	}
+	o.mark = mark
+	if err := o.sync(ctx); err != nil {
+		return err
+	}
+	o.metrics.takeovers.Inc()
+	o.log.Info().Int64("epoch", mark.Epoch).Stringer("applied", mark.Applied).Msg("partition taken")
+	return nil
+}
+
+// sync makes both stores stand at one watermark, whatever was interrupted. When
+// it succeeds the next step may follow.
+func (o *owner) sync(ctx context.Context) error {
+	mark, err := o.ledger.Watermark(ctx, o.partition)
+	if err != nil {
+		return err
+	}
+	if mark.Epoch != o.mark.Epoch {
+		return ledger.ErrFenced
+	}
+	if mark.Applied != o.mark.Applied {
+		o.gaps = 0
+	}
+	o.mark = mark
+	lead, err := o.store.Lead(ctx, o.partition, mark.Epoch, mark.Generation)
+	if err != nil {
+		return err
+	}
+	switch order := lead.Applied.Compare(mark.Applied); {
+	case lead.Empty:
+		return o.rebuild(ctx)
+	case order > 0:
+		// Postgres was restored to an older state, or is not the one that Redis
+		// belongs to. To go on would settle twice or lose what is visible.
+		return fmt.Errorf("%w: Redis stands at %s, Postgres at %s; rebuild Redis from Postgres", partition.ErrAhead, lead.Applied, mark.Applied)
+	case order < 0:
+		return o.redo(ctx, lead.Applied)
+	}
+	return nil
+}
+
+// rebuild opens a partition that Redis knows nothing of. Its sales are loaded
+// when they are asked for.
+func (o *owner) rebuild(ctx context.Context) error {
+	mark, err := o.ledger.RaiseGeneration(ctx, o.partition, o.mark.Epoch)
+	if err != nil {
+		return err
+	}
+	o.mark = mark
+	o.log.Info().Int64("generation", mark.Generation).Msg("partition opened in Redis")
+	return o.store.Rebuild(ctx, o.partition, mark.Epoch, mark.Generation, mark.Applied, mark.Seq)
+}
+
+// redo applies, in order, the batches that Postgres has and Redis lacks.
+func (o *owner) redo(ctx context.Context, applied sale.EntryID) error {
+	for applied != o.mark.Applied {
+		batches, err := o.ledger.BatchesAfter(ctx, o.partition, applied, 16)
+		if err != nil {
+			return err
+		}
+		if len(batches) == 0 || batches[0].Prev != applied {
+			return fmt.Errorf("the log of partition %d does not reach back to %s", o.partition, applied)
+		}
+		for _, b := range batches {
+			if err := o.store.Apply(ctx, o.mark.Epoch, b, o.drain); err != nil {
+				return err
+			}
+			applied = b.Last
+			o.metrics.redone.Inc()
+			o.log.Info().Stringer("from", b.Prev).Stringer("to", b.Last).Msg("batch applied from the log")
+		}
+	}
+	return nil
+}
+
+// step carries one batch from the stream into view. It waits up to a second for
+// the first entry; none is no error.
+func (o *owner) step(ctx context.Context) error {
+	entries, err := o.store.Read(ctx, o.partition, o.mark.Applied, batchMost)
+	if err != nil {
+		return err
+	}
+	if entries, err = o.unbroken(entries); err != nil || len(entries) == 0 {
+		return err
+	}
+	began := time.Now()
+	b := sale.Batch{
+		Partition: o.partition, Epoch: o.mark.Epoch,
+		Prev: o.mark.Applied, Last: entries[len(entries)-1].ID, Seq: o.mark.Seq, Entries: entries,
+	}
+	for _, e := range entries {
+		b.Seq = max(b.Seq, e.Seq)
+	}
+	b.Facts.Generation = o.mark.Generation
+	if b.State, err = o.view(ctx, b); err != nil {
+		return err
+	}
+	viewed := time.Now()
+	if err := o.ledger.Settle(ctx, &b); err != nil {
+		return err
+	}
+	settled := time.Now()
+	rate := float64(len(entries)) / settled.Sub(began).Seconds()
+	if o.drain == 0 {
+		o.drain = rate
+	}
+	o.drain += (rate - o.drain) / 8
+	// Committed: from here on it has to become visible, even if we are stopping.
+	if err := o.store.Apply(context.WithoutCancel(ctx), o.mark.Epoch, b, o.drain); err != nil {
+		return err
+	}
+	o.mark.Applied, o.mark.Seq, o.gaps = b.Last, b.Seq, 0
+	o.metrics.batch(b, viewed.Sub(began), settled.Sub(viewed), time.Since(settled))
+	return nil
+}
+
+// unbroken answers the entries up to the first gap in their numbers. A gap right
+// behind the watermark is read again a few times; if it stays, those entries are
+// lost in Redis, and the stream goes on without them.
+func (o *owner) unbroken(entries []sale.Entry) ([]sale.Entry, error) {
+	seq := o.mark.Seq
+	for i, e := range entries {
+		if e.Seq == 0 || e.Seq <= seq { // unreadable, or admitted again by a Redis that came back older
+			continue
+		}
+		if e.Seq != seq+1 {
+			if i > 0 {
+				return entries[:i], nil
+			}
+			if o.gaps++; o.gaps <= gapPatience {
+				return nil, errGap
+			}
+			o.log.Error().Int64("after", seq).Int64("next", e.Seq).Msg("entries are lost in Redis")
+			o.metrics.faults.WithLabelValues("lost").Add(float64(e.Seq - seq - 1))
+		}
+		seq = e.Seq
+	}
+	return entries, nil
+}
+
+// view answers how the sales of a batch stand, loading from Postgres those that
+// Redis lacks.
+func (o *owner) view(ctx context.Context, b sale.Batch) (sale.State, error) {
+	buyers := map[int64][]int64{}
+	seen := map[[2]int64]bool{}
+	for _, e := range b.Entries {
+		pair := [2]int64{e.Sale, e.Buyer}
+		if e.Sale == 0 || seen[pair] {
+			continue
+		}
+		seen[pair] = true
+		buyers[e.Sale] = append(buyers[e.Sale], e.Buyer)
+	}
+	state, err := o.store.View(ctx, o.partition, o.mark.Epoch, b.Prev, buyers)
+	if err != nil {
+		return nil, err
+	}
+	loaded := 0
+	for id := range buyers {
+		if state[id] != nil {
+			continue
+		}
+		stand, applied, err := o.ledger.Stand(ctx, id)
+		switch {
+		case errors.Is(err, sale.ErrUnknown):
+			continue
+		case err != nil:
+			return nil, err
+		case stand.Partition != o.partition:
+			continue // no sale of this partition: unknown to it
+		}
+		if err := o.store.Load(ctx, applied, stand); err != nil {
+			return nil, err
+		}
+		loaded++
+	}
+	if loaded == 0 {
+		return state, nil
+	}
+	return o.store.View(ctx, o.partition, o.mark.Epoch, b.Prev, buyers)
+}

@@ -1,0 +1,151 @@
+// Package admission lets requests in: it finds the partition, makes the receipt
+// ID and has the request queued under it, once. What comes of it is the
+// consumer's business.
+package admission
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/internal/ledger"
+	"sluice/internal/partition"
+	"sluice/internal/sale"
+)
+
+// Admission queues requests. Its methods may be called concurrently.
+type Admission struct {
+	store    *partition.Store
+	ledger   *ledger.Ledger
+	limits   partition.Limits
+	answered *prometheus.CounterVec
+}
+
+// New answers an admission that holds buyers and partitions to limits.
+func New(store *partition.Store, ledger *ledger.Ledger, limits partition.Limits, registry prometheus.Registerer) *Admission {
+	a := &Admission{
+		store: store, ledger: ledger, limits: limits,
+		answered: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sluice_admissions_total",
+			Help: "Requests at the door, by verb and answer: queued, known (a repeated request), a refusal's code, or fault.",
+		}, []string{"verb", "answer"}),
+	}
+	registry.MustRegister(a.answered)
+	return a
+}
+
+// Asker is who asks, and under what name his request can be found again.
+type Asker struct {
+	Account int64
+	Key     string // Idempotency-Key; "" for none
+	Trace   string // X-Request-ID
+}
+
+// Bid asks for quantity units of a sale at no more than price per unit, or at
+// exactly that price. A *sale.Refusal says why it is not queued;
+// sale.ErrUnknown that there is no such sale.
+func (a *Admission) Bid(ctx context.Context, by Asker, saleID, quantity, price int64, exact bool) (sale.Standing, error) {
+	p, err := a.ledger.Place(ctx, saleID)
+	if err != nil {
+		return sale.Standing{}, err
+	}
+	return a.admit(ctx, p, by, partition.Selling, sale.Request{
+		Verb: sale.Bid, Sale: saleID, Quantity: quantity, Price: price, Exact: exact,
+	})
+}
+
+// Refund asks for the points of a confirmed bid back. sale.ErrUnknown and
+// sale.ErrNotYours are about target.
+func (a *Admission) Refund(ctx context.Context, by Asker, target uuid.UUID) (sale.Standing, error) {
+	p, ok := sale.PartitionOf(target)
+	if !ok || p >= a.store.Partitions() {
+		return sale.Standing{}, sale.ErrUnknown
+	}
+	of, err := a.find(ctx, p, target)
+	if err != nil {
+		return sale.Standing{}, err
+	}
+	if of.Buyer != by.Account {
+		return sale.Standing{}, sale.ErrNotYours
+	}
+	return a.admit(ctx, p, by, partition.Anytime, sale.Request{Verb: sale.Refund, Sale: of.Sale, Target: target})
+}
+
+// Change asks for quantity more units of a seller's own sale.
+func (a *Admission) Change(ctx context.Context, by Asker, saleID, quantity int64, closesAt sale.Instant) (sale.Standing, error) {
+	p, err := a.ledger.Place(ctx, saleID)
+	if err != nil {
+		return sale.Standing{}, err
+	}
+	return a.admit(ctx, p, by, partition.Anytime, sale.Request{
+		Verb: sale.Change, Sale: saleID, Quantity: quantity, ClosesAt: closesAt,
+	})
+}
+
+func (a *Admission) admit(ctx context.Context, p int, by Asker, gate partition.Gate, r sale.Request) (sale.Standing, error) {
+	r.Buyer, r.Trace = by.Account, by.Trace
+	if by.Key == "" {
+		r.Receipt = sale.NewReceiptID(p)
+	} else {
+		r.Receipt = sale.KeyedReceiptID(p, r.Buyer, r.Sale, r.Verb, by.Key)
+	}
+	standing, err := a.queue(ctx, p, gate, r, by.Key != "")
+	answer := "queued"
+	var refusal *sale.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		answer = string(refusal.Code)
+	case errors.Is(err, sale.ErrUnknown):
+		answer = string(sale.RefusedUnknownSale)
+	case err != nil:
+		answer = "fault"
+	case standing.Known:
+		answer = "known"
+	}
+	a.answered.WithLabelValues(r.Verb.String(), answer).Inc()
+	return standing, err
+}
+
+// queue admits r, helping where Redis lacks what Postgres has: the sale, or the
+// receipt of a repeated request that Redis has forgotten since its sale closed.
+func (a *Admission) queue(ctx context.Context, p int, gate partition.Gate, r sale.Request, keyed bool) (sale.Standing, error) {
+	standing, err := a.store.Admit(ctx, p, r, gate, a.limits)
+	refusal := (*sale.Refusal)(nil)
+	if !errors.As(err, &refusal) {
+		return standing, err
+	}
+	switch {
+	case refusal.Code == sale.RefusedUnknownSale:
+		load := func(ctx context.Context) (*sale.Stand, sale.EntryID, error) { return a.ledger.Stand(ctx, r.Sale) }
+		switch err := a.store.LoadFrom(ctx, load); {
+		case errors.Is(err, partition.ErrLoading):
+			return sale.Standing{}, &sale.Refusal{Code: sale.RefusedLoading}
+		case err != nil:
+			return sale.Standing{}, err
+		}
+		return a.store.Admit(ctx, p, r, gate, a.limits)
+	case refusal.Code == sale.RefusedClosed && keyed:
+		settled, lookup := a.ledger.Receipt(ctx, r.Receipt)
+		switch {
+		case errors.Is(lookup, sale.ErrUnknown):
+			return sale.Standing{}, err
+		case lookup != nil:
+			return sale.Standing{}, lookup
+		case settled.Fingerprint != r.Sum():
+			return sale.Standing{}, &sale.Refusal{Code: sale.RefusedMismatch}
+		}
+		return sale.Standing{Receipt: settled, Known: true}, nil
+	}
+	return sale.Standing{}, err
+}
+
+// find answers a receipt from Redis, else from Postgres.
+func (a *Admission) find(ctx context.Context, p int, id uuid.UUID) (sale.Receipt, error) {
+	standing, err := a.store.Receipt(ctx, p, id)
+	if errors.Is(err, sale.ErrUnknown) {
+		return a.ledger.Receipt(ctx, id)
+	}
+	return standing.Receipt, err
+}

@@ -1,0 +1,46 @@
+// Package receipts answers where a request stands: from Redis while it is hot,
+// from Postgres afterwards.
+package receipts
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"sluice/internal/ledger"
+	"sluice/internal/partition"
+	"sluice/internal/sale"
+)
+
+// Receipts reads receipts. Its methods may be called concurrently.
+type Receipts struct {
+	store  *partition.Store
+	ledger *ledger.Ledger
+}
+
+// New answers a reader over both stores.
+func New(store *partition.Store, ledger *ledger.Ledger) *Receipts {
+	return &Receipts{store: store, ledger: ledger}
+}
+
+// Get answers where account's receipt stands. sale.ErrUnknown when it never was
+// (or was a rejection, forgotten after its time), sale.ErrNotYours when it is
+// somebody else's.
+func (r *Receipts) Get(ctx context.Context, account int64, id uuid.UUID) (sale.Standing, error) {
+	p, ok := sale.PartitionOf(id)
+	if !ok || p >= r.store.Partitions() {
+		return sale.Standing{}, sale.ErrUnknown
+	}
+	standing, err := r.store.Receipt(ctx, p, id)
+	if errors.Is(err, sale.ErrUnknown) {
+		standing.Receipt, err = r.ledger.Receipt(ctx, id)
+	}
+	switch {
+	case err != nil:
+		return sale.Standing{}, err
+	case standing.Buyer != account:
+		return sale.Standing{}, sale.ErrNotYours
+	}
+	return standing, nil
+}

@@ -1,0 +1,39 @@
+# `make` alone lists what there is.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo up test vet staticcheck check check-all clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
+		while IFS='|' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
+
+setup: ## install what the tests need if it is missing (redis-server, postgresql, gcc)
+	@.ci/setup
+
+build: ## build the commands into bin/
+	go build -o bin/ ./cmd/...
+
+demo: ## run the whole thing here and watch a sale (ARGS="--exit" and the like)
+	@.ci/setup postgres
+	go run ./cmd/sluice demo $(ARGS)
+
+up: ## run every part in one process on a database that lasts (ARGS=…)
+	@.ci/setup postgres
+	go run ./cmd/sluice up $(ARGS)
+
+test: setup ## all tests, with the race detector and in random order, on real servers
+	go test -race -shuffle=on -count=1 ./...
+
+vet: ## what the Go team warns about
+	go vet ./...
+
+staticcheck: ## what staticcheck warns about
+	go tool staticcheck ./...
+
+check: ## all that a change must pass: what CI runs
+	@.ci/run
+
+check-all: check ## check, and what takes longer
+
+clean: ## remove what was built
+	rm -rf bin

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"strconv"
@@ -15,7 +16,9 @@ import (
 //
 //	status seq at verb sale buyer quantity fingerprint target reason unit_price
 //
-// Admit writes the first three itself; only Go writes and reads the rest.
+// Admit writes the first three itself; only Go writes and reads the rest. "-"
+// stands for what there is not: a reason, a target, the verb of an unreadable
+// entry.
 const recordWords = 11
 
 // record answers the whole line.
@@ -26,7 +29,7 @@ func record(r sale.Receipt) string {
 // recordFromVerb answers what follows status, seq and time.
 func recordFromVerb(r sale.Receipt) string {
 	b := make([]byte, 0, 96)
-	b = append(append(b, r.Verb.String()...), ' ')
+	b = append(append(b, cmp.Or(r.Verb.String(), "-")...), ' ')
 	for _, n := range [...]int64{r.Sale, r.Buyer, r.Quantity} {
 		b = append(strconv.AppendInt(b, n, 10), ' ')
 	}
@@ -37,11 +40,7 @@ func recordFromVerb(r sale.Receipt) string {
 		b = base64.RawURLEncoding.AppendEncode(b, r.Target[:])
 	}
 	b = append(b, ' ')
-	if r.Reason == 0 {
-		b = append(b, '-')
-	} else {
-		b = append(b, r.Reason.String()...)
-	}
+	b = append(b, cmp.Or(r.Reason.String(), "-")...)
 	return string(strconv.AppendInt(append(b, ' '), r.UnitPrice, 10))
 }
 
@@ -63,8 +62,10 @@ func parseRecord(id uuid.UUID, line string) (r sale.Receipt, err error) {
 	r.Status, yes = sale.ParseStatus(words[0])
 	known(yes)
 	r.Seq, r.At = number(words[1]), sale.Instant(number(words[2]))
-	r.Verb, yes = sale.ParseVerb(words[3])
-	known(yes)
+	if words[3] != "-" {
+		r.Verb, yes = sale.ParseVerb(words[3])
+		known(yes)
+	}
 	r.Sale, r.Buyer, r.Quantity = number(words[4]), number(words[5]), number(words[6])
 	fingerprint, err := strconv.ParseUint(words[7], 36, 64)
 	known(err == nil)

@@ -26,43 +26,64 @@ func (s *Store) Sale(ctx context.Context, p int, id int64) (*sale.Stand, sale.In
 	return stand, sale.Instant(number(words[0])), err
 }
 
-// Snapshot answers the watermark of partition p and how these sales stand at it,
-// with all their buyers, in one atomic step. Sales that Redis lacks are missing.
-func (s *Store) Snapshot(ctx context.Context, p int, sales []int64) (sale.EntryID, sale.State, error) {
+// Projection is what Redis says of a partition at one watermark.
+type Projection struct {
+	Applied   sale.EntryID
+	Seq       int64          // of the last request admitted
+	Settled   int64          // number of the entry Applied
+	Sales     sale.State     // with all their buyers
+	Exhausted map[int64]bool // sales whose new bids admission refuses
+}
+
+// Projection answers the watermark of partition p and how these sales stand at
+// it, in one atomic step. Sales that Redis lacks are missing. ErrLoading when it
+// has no data of the partition, ErrBroken when a sale cannot be read.
+func (s *Store) Projection(ctx context.Context, p int, sales []int64) (Projection, error) {
+	found := Projection{Sales: sale.State{}, Exhausted: map[int64]bool{}}
 	keys := []string{slot(p)}
 	for _, id := range sales {
 		keys = append(keys, saleKey(p, id), buyersKey(p, id))
 	}
 	answer, err := s.run(ctx, s.owners, "snapshot", keys)
 	if err != nil {
-		return sale.EntryID{}, nil, fmt.Errorf("snapshot of partition %d: %w", p, err)
+		return found, fmt.Errorf("snapshot of partition %d: %w", p, err)
 	}
 	words, ok := answer.([]any)
-	if !ok || len(words) != len(keys) {
-		return sale.EntryID{}, nil, unknown("snapshot", answer)
+	if !ok || len(words) != len(keys)+2 {
+		return found, unknown("snapshot", answer)
 	}
 	if text(words[0]) == "" {
-		return sale.EntryID{}, nil, ErrLoading
+		return found, ErrLoading
 	}
-	applied, err := sale.ParseEntryID(text(words[0]))
-	if err != nil {
-		return applied, nil, err
+	if found.Applied, err = sale.ParseEntryID(text(words[0])); err != nil {
+		return found, err
 	}
-	state := sale.State{}
+	found.Seq, found.Settled = number(words[1]), number(words[2])
 	for i, id := range sales {
-		fields, _ := words[1+2*i].([]any)
-		units, _ := words[2+2*i].([]any)
+		fields, _ := words[3+2*i].([]any)
+		units, _ := words[4+2*i].([]any)
 		if len(fields) == 0 {
 			continue
 		}
 		stand, err := parseStand(p, id, fields)
 		if err != nil {
-			return applied, nil, err
+			return found, err
 		}
 		for j := 0; j+1 < len(units); j += 2 {
 			stand.Buyers[number(units[j])] = number(units[j+1])
 		}
-		state[id] = stand
+		found.Sales[id] = stand
+		for j := 0; j+1 < len(fields); j += 2 {
+			if text(fields[j]) == "exhausted" {
+				found.Exhausted[id] = text(fields[j+1]) == "1"
+			}
+		}
 	}
-	return applied, state, nil
+	return found, nil
+}
+
+// Snapshot answers watermark and sales of Projection.
+func (s *Store) Snapshot(ctx context.Context, p int, sales []int64) (sale.EntryID, sale.State, error) {
+	found, err := s.Projection(ctx, p, sales)
+	return found.Applied, found.Sales, err
 }

@@ -215,3 +215,43 @@ func (h *house) agree(s sale.Sale) *sale.Stand {
 	}
 	return stand
 }
+
+// raw is a plain connection to the house's Redis, for what no part of ours does.
+func (h *house) raw() *redis.Client {
+	h.t.Helper()
+	o, err := redis.ParseURL(h.redis)
+	h.must(err)
+	c := redis.NewClient(o)
+	h.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// dump copies everything in Redis; what it answers puts that copy back.
+func (h *house) dump() (back func()) {
+	h.t.Helper()
+	raw := h.raw()
+	keys, err := raw.Keys(h.ctx, "*").Result()
+	h.must(err)
+	kept := map[string]string{}
+	for _, key := range keys {
+		value, err := raw.Dump(h.ctx, key).Result()
+		h.must(err)
+		kept[key] = value
+	}
+	return func() {
+		h.t.Helper()
+		h.must(raw.FlushDB(h.ctx).Err())
+		for key, value := range kept {
+			h.must(raw.Restore(h.ctx, key, 0, value).Err())
+		}
+	}
+}
+
+func (h *house) sql(statement string, args ...any) {
+	h.t.Helper()
+	c, err := pgx.Connect(h.ctx, h.pg)
+	h.must(err)
+	defer c.Close(h.ctx)
+	_, err = c.Exec(h.ctx, statement, args...)
+	h.must(err)
+}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"sluice/internal/ledger"
@@ -184,6 +185,9 @@ func (o *owner) step(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
+	if err := o.identify(ctx, entries); err != nil {
+		return err
+	}
 	b := sale.Batch{
 		Partition: o.partition, Epoch: o.mark.Epoch,
 		Prev: o.mark.Applied, Last: entries[len(entries)-1].ID, Seq: o.mark.Seq, Entries: entries,
@@ -211,6 +215,30 @@ func (o *owner) step(ctx context.Context) error {
 	}
 	o.mark.Applied, o.mark.Seq, o.gaps = b.Last, b.Seq, 0
 	o.metrics.batch(b, viewed.Sub(began), settled.Sub(viewed), time.Since(settled))
+	return nil
+}
+
+// identify gives unreadable entries what their receipts still know of them, so
+// that whoever holds one is told.
+func (o *owner) identify(ctx context.Context, entries []sale.Entry) error {
+	for i, e := range entries {
+		if e.Verb != 0 {
+			continue
+		}
+		o.log.Error().Stringer("entry", e.ID).Stringer("receipt", e.Receipt).Msg("unreadable entry")
+		o.metrics.faults.WithLabelValues("unreadable").Inc()
+		if e.Receipt == uuid.Nil {
+			continue
+		}
+		queued, err := o.store.Receipt(ctx, o.partition, e.Receipt)
+		switch {
+		case errors.Is(err, sale.ErrUnknown):
+		case err != nil:
+			return err
+		default:
+			entries[i].Sale, entries[i].Buyer = queued.Sale, queued.Buyer
+		}
+	}
 	return nil
 }
 

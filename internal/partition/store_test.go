@@ -1,0 +1,148 @@
+package partition
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"sluice/internal/embedded/embeddedtest"
+	"sluice/internal/sale"
+)
+
+func TestMain(m *testing.M) { embeddedtest.Main(m) }
+
+const p = 2 // the partition that tests use, out of four
+
+// fixture is a store over a real Redis, its partition led under epoch 1.
+type fixture struct {
+	*Store
+	t   testing.TB
+	ctx context.Context
+	raw *redis.Client
+}
+
+func open(t testing.TB, hooks ...redis.Hook) *fixture {
+	t.Helper()
+	url := embeddedtest.Redis(t)
+	store, err := Open(t.Context(), Options{URL: url, Partitions: 4, Hooks: hooks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{store, t, t.Context(), redis.NewClient(o)}
+	t.Cleanup(func() {
+		f.raw.Close()
+		store.Close()
+	})
+	return f
+}
+
+// started is open with the partition led and rebuilt: admission is open.
+func started(t testing.TB, hooks ...redis.Hook) *fixture {
+	t.Helper()
+	f := open(t, hooks...)
+	lead, err := f.Lead(f.ctx, p, 1, 1)
+	f.must(err)
+	if !lead.Empty {
+		t.Fatalf("a fresh Redis holds %+v", lead)
+	}
+	f.must(f.Rebuild(f.ctx, p, 1, 1, sale.EntryID{}, 0))
+	return f
+}
+
+func (f *fixture) must(err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// lamp is ten units, open since a minute and for an hour.
+func lamp(change func(*sale.Stand)) *sale.Stand {
+	now := sale.At(time.Now())
+	s := &sale.Stand{
+		Sale: sale.Sale{
+			ID: 7, Kind: sale.Auction, Partition: p, Seller: 1, Escrow: -7, Title: "lamp of “brass”", Stock: 10, Limit: 2,
+			Price:   sale.Price{Policy: sale.Constant, Start: 100, Drop: 1, Period: time.Minute},
+			OpensAt: now.Add(-time.Minute), ClosesAt: now.Add(time.Hour), RefundWindow: time.Hour, ShowStock: true,
+		},
+		Phase: sale.PhaseOpen, Free: 10, Buyers: map[int64]int64{},
+	}
+	if change != nil {
+		change(s)
+	}
+	return s
+}
+
+// applied is the watermark that Redis stands at.
+func (f *fixture) applied() (sale.EntryID, int64) {
+	f.t.Helper()
+	lead, err := f.Lead(f.ctx, p, f.epoch(), 1)
+	f.must(err)
+	return lead.Applied, lead.AppliedSeq
+}
+
+func (f *fixture) epoch() int64 {
+	f.t.Helper()
+	epoch, err := f.raw.HGet(f.ctx, slot(p), "epoch").Int64()
+	f.must(err)
+	return epoch
+}
+
+func (f *fixture) load(s *sale.Stand) *sale.Stand {
+	f.t.Helper()
+	applied, _ := f.applied()
+	f.must(f.Load(f.ctx, applied, s))
+	return s
+}
+
+func bid(buyer, quantity int64) sale.Request {
+	return sale.Request{Receipt: sale.NewReceiptID(p), Verb: sale.Bid, Sale: 7, Buyer: buyer, Quantity: quantity, Price: 100}
+}
+
+var unlimited = Limits{Backlog: 1 << 40}
+
+func (f *fixture) admit(r sale.Request) sale.Standing {
+	f.t.Helper()
+	standing, err := f.Admit(f.ctx, p, r, Selling, unlimited)
+	f.must(err)
+	return standing
+}
+
+// batch reads and decides everything that is queued, as an owner would, with a
+// purse that never ends.
+func (f *fixture) batch() sale.Batch {
+	f.t.Helper()
+	prev, seq := f.applied()
+	entries, err := f.Read(f.ctx, p, prev, 500)
+	f.must(err)
+	if len(entries) == 0 {
+		f.t.Fatal("nothing is queued")
+	}
+	b := sale.Batch{Partition: p, Epoch: f.epoch(), Prev: prev, Last: entries[len(entries)-1].ID, Seq: seq + int64(len(entries)), Entries: entries}
+	buyers := map[int64][]int64{}
+	b.Facts.Balances, b.Facts.Receipts, b.Facts.Generation = map[int64]int64{}, map[uuid.UUID]sale.Receipt{}, 1
+	for _, e := range entries {
+		if e.Sale != 0 {
+			buyers[e.Sale] = append(buyers[e.Sale], e.Buyer)
+			b.Facts.Balances[e.Buyer] = 1_000_000
+		}
+	}
+	b.State, err = f.View(f.ctx, p, b.Epoch, prev, buyers)
+	f.must(err)
+	b.Decision = sale.Decide(b.State, b.Facts, entries)
+	return b
+}
+
+func (f *fixture) status(id uuid.UUID) sale.Receipt {
+	f.t.Helper()
+	standing, err := f.Receipt(f.ctx, p, id)
+	f.must(err)
+	return standing.Receipt
+}

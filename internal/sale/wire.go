@@ -33,8 +33,13 @@ func DecodeRequest(b []byte) (Request, error) {
 	r := reader{rest: b}
 	r.version(requestVersion)
 	request := r.request()
-	if request.Verb == 0 {
+	switch _, ours := PartitionOf(request.Receipt); {
+	case request.Verb == 0:
 		r.fail("no verb")
+	case ours == (request.Verb == Rebuilt): // a mark has no receipt, everything else has
+		r.fail("receipt")
+	case request.Quantity < 0:
+		r.fail("quantity")
 	}
 	return request, r.end("request")
 }

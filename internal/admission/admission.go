@@ -47,11 +47,7 @@ type Asker struct {
 // exactly that price. A *sale.Refusal says why it is not queued;
 // sale.ErrUnknown that there is no such sale.
 func (a *Admission) Bid(ctx context.Context, by Asker, saleID, quantity, price int64, exact bool) (sale.Standing, error) {
-	p, err := a.ledger.Place(ctx, saleID)
-	if err != nil {
-		return sale.Standing{}, err
-	}
-	return a.admit(ctx, p, by, partition.Selling, sale.Request{
+	return a.admitTo(ctx, by, partition.Selling, sale.Request{
 		Verb: sale.Bid, Sale: saleID, Quantity: quantity, Price: price, Exact: exact,
 	})
 }
@@ -75,13 +71,19 @@ func (a *Admission) Refund(ctx context.Context, by Asker, target uuid.UUID) (sal
 
 // Change asks for quantity more units of a seller's own sale.
 func (a *Admission) Change(ctx context.Context, by Asker, saleID, quantity int64, closesAt sale.Instant) (sale.Standing, error) {
-	p, err := a.ledger.Place(ctx, saleID)
-	if err != nil {
-		return sale.Standing{}, err
-	}
-	return a.admit(ctx, p, by, partition.Anytime, sale.Request{
+	return a.admitTo(ctx, by, partition.Anytime, sale.Request{
 		Verb: sale.Change, Sale: saleID, Quantity: quantity, ClosesAt: closesAt,
 	})
+}
+
+// admitTo admits r to the partition of its sale.
+func (a *Admission) admitTo(ctx context.Context, by Asker, gate partition.Gate, r sale.Request) (sale.Standing, error) {
+	p, err := a.ledger.Place(ctx, r.Sale)
+	if err != nil {
+		a.count(r.Verb, sale.Standing{}, err)
+		return sale.Standing{}, err
+	}
+	return a.admit(ctx, p, by, gate, r)
 }
 
 func (a *Admission) admit(ctx context.Context, p int, by Asker, gate partition.Gate, r sale.Request) (sale.Standing, error) {
@@ -92,6 +94,11 @@ func (a *Admission) admit(ctx context.Context, p int, by Asker, gate partition.G
 		r.Receipt = sale.KeyedReceiptID(p, r.Buyer, r.Sale, r.Verb, by.Key)
 	}
 	standing, err := a.queue(ctx, p, gate, r, by.Key != "")
+	a.count(r.Verb, standing, err)
+	return standing, err
+}
+
+func (a *Admission) count(verb sale.Verb, standing sale.Standing, err error) {
 	answer := "queued"
 	var refusal *sale.Refusal
 	switch {
@@ -104,8 +111,7 @@ func (a *Admission) admit(ctx context.Context, p int, by Asker, gate partition.G
 	case standing.Known:
 		answer = "known"
 	}
-	a.answered.WithLabelValues(r.Verb.String(), answer).Inc()
-	return standing, err
+	a.answered.WithLabelValues(verb.String(), answer).Inc()
 }
 
 // queue admits r, helping where Redis lacks what Postgres has: the sale, or the

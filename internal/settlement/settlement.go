@@ -112,7 +112,7 @@ func (c *Consumer) tick(ctx, work context.Context) error {
 		switch {
 		case err != nil: // not known to be lost; the epoch protects the partition
 			faults = append(faults, err)
-		case !held:
+		case !held && !o.stopped():
 			c.log.Warn().Int("partition", o.partition).Msg("lease lost")
 			o.stop()
 		}

@@ -6,6 +6,7 @@ package admission
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -127,7 +128,7 @@ func (a *Admission) queue(ctx context.Context, p int, gate partition.Gate, r sal
 		load := func(ctx context.Context) (*sale.Stand, sale.EntryID, error) { return a.ledger.Stand(ctx, r.Sale) }
 		switch err := a.store.LoadFrom(ctx, load); {
 		case errors.Is(err, partition.ErrLoading):
-			return sale.Standing{}, &sale.Refusal{Code: sale.RefusedLoading}
+			return sale.Standing{}, &sale.Refusal{Code: sale.RefusedLoading, RetryAfter: time.Second}
 		case err != nil:
 			return sale.Standing{}, err
 		}

@@ -29,6 +29,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+
+	"sluice/internal/sale"
 )
 
 // What an owner may be told.
@@ -78,6 +80,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	base.DialTimeout, base.ReadTimeout, base.WriteTimeout = 2*time.Second, 2*time.Second, 2*time.Second
 	base.DisableIdentity = true
+	base.DialerRetries = 1 // who asks has retries of his own, and a queue behind him
 	client := func(change func(*redis.Options)) *redis.Client {
 		own := *base
 		change(&own)
@@ -90,7 +93,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		n: o.Partitions,
 		base: client(func(r *redis.Options) {
-			r.PoolSize = 16
+			r.PoolSize, r.MaxRetries = 16, 2
 		}),
 		owners: client(func(r *redis.Options) {
 			r.PoolSize, r.MaxRetries = o.Partitions+4, -1
@@ -208,8 +211,23 @@ func (s *Store) run(ctx context.Context, c redis.Cmdable, name string, keys []st
 		return nil, fmt.Errorf("%w (%s)", ErrFenced, err.Error())
 	case redis.HasErrorPrefix(err, "BROKEN"):
 		return nil, fmt.Errorf("%w (%s)", ErrBroken, err.Error())
+	case redis.HasErrorPrefix(err, "OOM"): // only what adds is refused; the owner's scripts drain the backlog
+		return nil, &sale.Refusal{Code: sale.RefusedOverload, RetryAfter: time.Second}
+	case passes(err):
+		return nil, fmt.Errorf("run script %s: %w: %w", name, sale.ErrUnavailable, err)
 	}
 	return nil, fmt.Errorf("run script %s: %w", name, err)
+}
+
+// passes says whether err is a state of the server or of the pool that ends by
+// itself. Broken connections and time-outs say so of themselves.
+func passes(err error) bool {
+	for _, word := range []string{"LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY"} {
+		if redis.HasErrorPrefix(err, word) {
+			return true
+		}
+	}
+	return errors.Is(err, redis.ErrPoolTimeout)
 }
 
 // unknown is the error for an answer that a script's contract does not have.

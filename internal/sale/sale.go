@@ -149,8 +149,9 @@ func (f Faults) Error() string {
 
 // What a question about a sale or a receipt may be answered.
 var (
-	ErrUnknown  = errors.New("unknown: there is no such thing")
-	ErrNotYours = errors.New("not yours")
+	ErrUnknown     = errors.New("unknown: there is no such thing")
+	ErrNotYours    = errors.New("not yours")
+	ErrUnavailable = errors.New("a store cannot answer now")
 )
 
 // Check tells which creation rules (domain, "Auction") s breaks, seen at now:

@@ -1,0 +1,26 @@
+package httpapi
+
+import (
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"sluice/internal/accounts"
+)
+
+// who answers whose token the request carries.
+func (a *API) who(c *fiber.Ctx) (accounts.Who, error) {
+	values := c.Request().Header.PeekAll(fiber.HeaderAuthorization)
+	switch len(values) {
+	case 0:
+		return accounts.Who{}, &problem{code: unauthorized}
+	case 1:
+	default: // somebody before us may have believed the other one
+		return accounts.Who{}, accounts.ErrToken
+	}
+	scheme, token, _ := strings.Cut(string(values[0]), " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return accounts.Who{}, &problem{code: unauthorized}
+	}
+	return a.accounts.Read(token)
+}

@@ -1,0 +1,137 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// field is one field that a body may have. read takes its raw JSON and answers
+// the rule that it breaks, or "".
+type field struct {
+	name     string
+	optional bool
+	read     func(raw string) (rule string)
+}
+
+// whole reads a whole number between least and most. A fraction or an exponent is
+// not cut off or rounded but refused.
+func whole(into *int64, least, most int64) func(string) string {
+	return func(raw string) string {
+		n, err := strconv.ParseInt(raw, 10, 64)
+		if err != nil || n < least || n > most {
+			return fmt.Sprintf("must be a whole number between %d and %d, in digits only", least, most)
+		}
+		*into = n
+		return ""
+	}
+}
+
+// truth reads true or false.
+func truth(into *bool) func(string) string {
+	return func(raw string) string {
+		if raw != "true" && raw != "false" {
+			return "must be true or false"
+		}
+		*into = raw == "true"
+		return ""
+	}
+}
+
+// faultsMost bounds how much longer than its body an answer can be.
+const faultsMost = 20
+
+// readObject reads the body, one JSON object, into fields. It is stricter than
+// Unmarshal, since a body that two programs could read in two ways must not be
+// half understood: no field twice, none unknown, names exactly as they are
+// written here. All faults are answered at once.
+func readObject(c *fiber.Ctx, fields ...field) error {
+	if err := checkMedia(c); err != nil {
+		return err
+	}
+	// Body would unpack what is compressed, without any limit.
+	decoder := json.NewDecoder(bytes.NewReader(c.BodyRaw()))
+	faults, err := readFields(decoder, fields)
+	var own *problem
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil && len(faults) > 0:
+		return &problem{code: invalidFields, fields: faults}
+	case err == nil, errors.As(err, &own):
+		return err
+	case errors.As(err, &syntax):
+		return &problem{code: badJSON, detail: fmt.Sprintf("%s, at byte %d", syntax, syntax.Offset)}
+	}
+	return &problem{code: badJSON, detail: "it ends too early"}
+}
+
+func readFields(decoder *json.Decoder, fields []field) (faults []fieldFault, err error) {
+	if start, err := decoder.Token(); err != nil {
+		return nil, err
+	} else if start != json.Delim('{') {
+		return nil, &problem{code: badJSON, detail: "it must be an object"}
+	}
+	seen := map[string]bool{}
+	for decoder.More() && len(faults) < faultsMost {
+		name, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		var raw json.RawMessage
+		if err := decoder.Decode(&raw); err != nil {
+			return nil, err
+		}
+		word := name.(string) // the decoder accepts nothing else as a key
+		i := slices.IndexFunc(fields, func(f field) bool { return f.name == word })
+		rule := "is not known here"
+		switch {
+		case seen[word]:
+			rule = "must not be there twice"
+		case i >= 0:
+			rule = fields[i].read(string(raw))
+		}
+		if rule != "" {
+			faults = append(faults, fieldFault{pointer(word), rule})
+		}
+		seen[word] = true
+	}
+	if len(faults) == faultsMost {
+		return faults, nil
+	}
+	if _, err := decoder.Token(); err != nil { // the closing brace
+		return nil, err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, &problem{code: badJSON, detail: "something follows the object"}
+	}
+	for _, f := range fields {
+		if !f.optional && !seen[f.name] {
+			faults = append(faults, fieldFault{pointer(f.name), "is missing"})
+		}
+	}
+	return faults, nil
+}
+
+// pointer is the JSON pointer to a top-level field, as a URI fragment.
+func pointer(name string) string {
+	word := strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	return "#" + (&url.URL{Fragment: "/" + word}).EscapedFragment()
+}
+
+// checkMedia refuses a body that does not say it is plain JSON.
+func checkMedia(c *fiber.Ctx) error {
+	media, _, _ := strings.Cut(c.Get(fiber.HeaderContentType), ";")
+	encoding := c.Get(fiber.HeaderContentEncoding)
+	if !strings.EqualFold(strings.TrimSpace(media), fiber.MIMEApplicationJSON) || encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return &problem{code: badMediaType}
+	}
+	return nil
+}

@@ -1,0 +1,209 @@
+// Package httpapi is the face of Sluice to programs: JSON over /v1. It is the
+// only package that knows fiber.
+//
+//	GET  /v1/sales/{id}             how a sale stands              → 200
+//	POST /v1/sales/{id}/bids        a buyer bids                   → 202, a receipt
+//	GET  /v1/receipts/{id}          where a request stands         → 200
+//	POST /v1/receipts/{id}/refund   a buyer wants his points back  → 202, a receipt of its own
+//
+// A 202 says that the request is queued and will end in exactly one outcome.
+// Location names its receipt, Retry-After and poll_after_ms when to ask again. A
+// POST may carry an Idempotency-Key: the same request under the same key gets the
+// same receipt, as it stands by then, and Idempotency-Replayed: true.
+//
+// Every error is a problem document (RFC 9457) with a stable code; problem.go
+// has the one table of them. After a 503 or 500 it is not known whether the
+// request was queued: the same key finds out.
+//
+// Strings that fiber hands out live in buffers that the next request overwrites.
+// The few that leave a handler (key, trace) are copied where they are read; that
+// is cheaper than fiber's Immutable, which copies all of them.
+package httpapi
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/valyala/fasthttp"
+
+	"sluice/internal/accounts"
+	"sluice/internal/admission"
+	"sluice/internal/catalog"
+	"sluice/internal/receipts"
+)
+
+// Options are the parts that an API shows, and its bounds. Zero bounds are the
+// defaults.
+type Options struct {
+	Admission *admission.Admission
+	Receipts  *receipts.Receipts
+	Catalog   *catalog.Catalog
+	Accounts  *accounts.Accounts
+	Log       zerolog.Logger
+	Registry  prometheus.Registerer
+
+	BodyLimit    int           // bytes of a body; default 64 KiB
+	HeaderLimit  int           // bytes of request line and headers together; default 8 KiB
+	Concurrency  int           // open connections; one more gets a bare 503 and is closed; default 65,536
+	ReadTimeout  time.Duration // to send a whole request, so that nobody drips one in for ever; default 5 s
+	WriteTimeout time.Duration // to take a whole answer; default 10 s
+	IdleTimeout  time.Duration // between two requests of a connection; default 60 s
+	WorkTimeout  time.Duration // for all that is done for one request; default 5 s
+}
+
+// API answers requests until it is shut down.
+type API struct {
+	admission *admission.Admission
+	receipts  *receipts.Receipts
+	catalog   *catalog.Catalog
+	accounts  *accounts.Accounts
+	log       zerolog.Logger
+	metrics   *metrics
+
+	app         *fiber.App
+	patterns    map[string]bool // of all routes
+	workTimeout time.Duration
+
+	mu       sync.Mutex
+	listener net.Listener
+	down     bool
+}
+
+// New answers an API that does not listen yet.
+func New(o Options) *API {
+	a := &API{
+		admission: o.Admission, receipts: o.Receipts, catalog: o.Catalog, accounts: o.Accounts,
+		log: o.Log, metrics: newMetrics(o.Registry),
+		patterns:    map[string]bool{},
+		workTimeout: cmp.Or(o.WorkTimeout, 5*time.Second),
+	}
+	a.app = fiber.New(fiber.Config{
+		StrictRouting: true, // one address per thing: /v1/sales/7/ is not /v1/sales/7
+		CaseSensitive: true,
+
+		BodyLimit:      cmp.Or(o.BodyLimit, 64<<10),
+		ReadBufferSize: cmp.Or(o.HeaderLimit, 8<<10),
+		Concurrency:    cmp.Or(o.Concurrency, 1<<16),
+		ReadTimeout:    cmp.Or(o.ReadTimeout, 5*time.Second),
+		WriteTimeout:   cmp.Or(o.WriteTimeout, 10*time.Second),
+		IdleTimeout:    cmp.Or(o.IdleTimeout, 60*time.Second),
+
+		DisablePreParseMultipartForm: true, // a form is none of our bodies and must not reach the disk
+		DisableStartupMessage:        true,
+		ErrorHandler:                 a.unread,
+	})
+	server := a.app.Server()
+	server.CloseOnShutdown = true // clients on a kept connection learn that they must find another
+	server.Handler = a.knownMethod(server.Handler)
+	server.HeaderReceived = oneLength
+
+	a.app.Use(a.around)
+	for _, r := range a.routes() {
+		a.patterns[r.pattern] = true
+		if r.method == fiber.MethodGet {
+			a.app.Get(r.pattern, a.guarded(r)) // and HEAD
+			continue
+		}
+		a.app.Add(r.method, r.pattern, a.guarded(r))
+	}
+	return a
+}
+
+// route is one row of the API: who may ask, and who answers.
+type route struct {
+	method, pattern string
+	roles           []accounts.Role // who may; empty: everybody signed in
+	unknown         code            // what sale.ErrUnknown means here
+	answer          func(context.Context, *fiber.Ctx, accounts.Who) error
+}
+
+func (a *API) routes() []route {
+	buyers := []accounts.Role{accounts.Buyer}
+	return []route{
+		{fiber.MethodGet, "/v1/sales/:id", nil, unknownSale, a.showSale},
+		{fiber.MethodPost, "/v1/sales/:id/bids", buyers, unknownSale, a.bid},
+		{fiber.MethodGet, receiptsPath + ":id", nil, unknownReceipt, a.showReceipt},
+		{fiber.MethodPost, receiptsPath + ":id/refund", buyers, unknownReceipt, a.refund},
+	}
+}
+
+// Serve answers what comes in on l. It returns nil as soon as Shutdown is called,
+// also before it; wait for Shutdown to know that all is answered.
+func (a *API) Serve(l net.Listener) error {
+	l = &closedOnce{Listener: l}
+	a.mu.Lock()
+	if a.down {
+		a.mu.Unlock()
+		return l.Close()
+	}
+	a.listener = l
+	a.mu.Unlock()
+	return a.app.Listener(l)
+}
+
+// Shutdown accepts nothing any more and waits until what is in hand is answered,
+// or until ctx ends; then there is nothing left but to exit. It does not cut
+// requests short. To be called once.
+func (a *API) Shutdown(ctx context.Context) error {
+	a.mu.Lock()
+	a.down = true
+	l := a.listener
+	a.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	// Close it ourselves: a server that is only about to serve l does not know it yet.
+	if err := l.Close(); err != nil {
+		return err
+	}
+	return a.app.ShutdownWithContext(ctx)
+}
+
+// closedOnce is a listener that may be closed again.
+type closedOnce struct {
+	net.Listener
+	once sync.Once
+	err  error
+}
+
+func (l *closedOnce) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
+}
+
+// knownMethod stands before fiber, which answers a method that it does not know
+// with a text of its own.
+func (a *API) knownMethod(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	known := map[string]bool{}
+	for _, method := range fiber.DefaultMethods {
+		known[method] = true
+	}
+	return func(request *fasthttp.RequestCtx) {
+		if known[string(request.Method())] {
+			next(request)
+			return
+		}
+		c := a.app.AcquireCtx(request)
+		defer a.app.ReleaseCtx(c)
+		_ = a.unread(c, &problem{code: methodUnknown})
+	}
+}
+
+// oneLength ends the connection after a request that has both a length and
+// chunks. fasthttp goes by the chunks, which RFC 9112 (6.1) allows, but would keep
+// the connection, which it forbids: somebody before us may have gone by the
+// length, and would take the answer to what follows for another request's.
+func oneLength(h *fasthttp.RequestHeader) (defaults fasthttp.RequestConfig) {
+	if len(h.Peek(fiber.HeaderTransferEncoding)) > 0 && // the parsed header has dropped the length by now
+		bytes.Contains(bytes.ToLower(h.RawHeaders()), []byte("content-length:")) {
+		h.SetConnectionClose()
+	}
+	return defaults
+}

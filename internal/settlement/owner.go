@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	batchMost   = 500 // entries settled at once
-	gapPatience = 3   // times a gap in the numbers is read again before it is taken for a loss
+	batchMost   = 500  // entries settled at once
+	gapPatience = 3    // times a gap in the numbers is read again before it is taken for a loss
+	drainGuess  = 5000 // entries per second, until it is known better: what a small machine does with ease
 	backoffMin  = 50 * time.Millisecond
 	backoffMax  = 2 * time.Second
 )
@@ -39,7 +40,7 @@ type owner struct {
 
 	mark  ledger.Watermark // epoch, generation, and where both stores stand
 	gaps  int              // times the gap after mark was met
-	drain float64          // entries settled per second, smoothed
+	drain float64          // entries settled per second while there is a backlog, smoothed
 }
 
 func newOwner(c *Consumer, p int) *owner {
@@ -47,6 +48,7 @@ func newOwner(c *Consumer, p int) *owner {
 		partition: p, name: c.name, store: c.store, ledger: c.ledger, metrics: c.metrics,
 		log:      c.log.With().Int("partition", p).Logger(),
 		stopping: make(chan struct{}),
+		drain:    drainGuess,
 	}
 }
 
@@ -204,16 +206,15 @@ func (o *owner) step(ctx context.Context) error {
 		return err
 	}
 	settled := time.Now()
-	rate := float64(len(entries)) / settled.Sub(began).Seconds()
-	if o.drain == 0 {
-		o.drain = rate
-	}
-	o.drain += (rate - o.drain) / 8
 	// Committed: from here on it has to become visible, even if we are stopping.
 	if err := o.store.Apply(context.WithoutCancel(ctx), o.mark.Epoch, b, o.drain); err != nil {
 		return err
 	}
 	o.mark.Applied, o.mark.Seq, o.gaps = b.Last, b.Seq, 0
+	// A full batch tells how fast a backlog drains; a small one is mostly its fixed
+	// cost and tells next to nothing, so it counts by its size.
+	rate := float64(len(entries)) / time.Since(began).Seconds()
+	o.drain += (rate - o.drain) / 2 * float64(len(entries)) / batchMost
 	o.metrics.batch(b, viewed.Sub(began), settled.Sub(viewed), time.Since(settled))
 	return nil
 }

@@ -211,9 +211,13 @@ func (s *Servers) chooseDatabase(ctx context.Context) error {
 	return s.postgres.create(ctx, name)
 }
 
-// defaultDir is where the data goes when nobody says.
-func defaultDir() (string, error) {
-	if os.Geteuid() == 0 {
+// DataDir is the folder that Start uses for Options.Dir: dir, or where the data
+// goes when nobody says.
+func DataDir(dir string) (string, error) {
+	switch {
+	case dir != "":
+		return filepath.Abs(dir)
+	case os.Geteuid() == 0:
 		return "/var/lib/sluice", nil
 	}
 	cache, err := os.UserCacheDir()

@@ -32,12 +32,7 @@ type folder struct {
 
 // openFolder makes the folder if it is missing, and locks it.
 func openFolder(ctx context.Context, path string, log func(string, ...any)) (_ *folder, err error) {
-	if path == "" {
-		if path, err = defaultDir(); err != nil {
-			return nil, err
-		}
-	}
-	if path, err = filepath.Abs(path); err != nil {
+	if path, err = DataDir(path); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(path, 0o755); err != nil {

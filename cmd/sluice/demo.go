@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	show "sluice/internal/demo"
+	"sluice/internal/process"
+)
+
+type demo struct {
+	process.Config `embed:""`
+
+	Buyers int           `default:"5000" placeholder:"N" help:"How many buyers bid. Default: ${default}."`
+	Spread time.Duration `default:"8s" placeholder:"TIME" help:"The time after opening in which they all bid, at most 30s. Default: ${default}."`
+	Exit   bool          `help:"End after the report; else it keeps serving until Ctrl-C."`
+	JSON   bool          `name:"json" help:"Print the report as one JSON object, and nothing else, on standard output."`
+}
+
+func (demo) Help() string {
+	return `It starts everything as "up" does, makes a seller, an auction (100 units, a price of 10,000 points that falls by 100 every second for a minute) and buyers with points. Every buyer bids over HTTP at a random moment and polls the receipt to its end. Then comes the report: requests, accepted, refused, outcomes, units sold, points moved, bids per second, time to the verdict, and an audit of the whole record.
+
+A port that is taken is replaced by a free one.
+
+Exit status 1 when anything is oversold, unfinished or out of order, when the audit finds something broken, or when it is interrupted before the report.`
+}
+
+var errNotClean = errors.New("the demo is not clean: see the report")
+
+// Run is the command.
+func (d *demo) Run(ctx context.Context) (err error) {
+	if err := d.Check(); err != nil {
+		return err
+	}
+	options := show.Options{Buyers: d.Buyers, Spread: d.Spread, Progress: os.Stderr, Terminal: process.IsTerminal(os.Stderr)}
+	if err := options.Check(); err != nil {
+		return usage{err}
+	}
+	log := d.Logger(os.Stderr)
+	doors, err := listen(ctx, d.Config, true)
+	if err != nil {
+		return err
+	}
+	defer doors.close()
+	options.URL = doors.url()
+	fmt.Fprintln(os.Stderr, "starting Redis, Postgres and Sluice")
+	h, err := open(ctx, d.Config, log, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.close()) }()
+	fmt.Fprintf(os.Stderr, "serving on %s; Redis is %s; %d buyers are coming\n", options.URL, h.servers.RedisKind, d.Buyers)
+	// The demo stops first, so that nobody asks an API that is gone.
+	return process.Together(ctx,
+		func(ctx context.Context) error { return d.play(ctx, h, options) },
+		func(ctx context.Context) error { return h.Run(ctx, doors.api, doors.ops) },
+	)
+}
+
+// play runs the demo and reports it, and then waits for Ctrl-C unless it is to
+// exit.
+func (d *demo) play(ctx context.Context, h *house, options show.Options) error {
+	report, err := show.Run(ctx, h.Process, options)
+	if err != nil && ctx.Err() != nil {
+		return errors.New("interrupted before the report")
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.print(os.Stdout, report); err != nil {
+		return err
+	}
+	if !report.Clean() {
+		return errNotClean
+	}
+	if d.Exit {
+		return nil
+	}
+	var out io.Writer = os.Stdout
+	if d.JSON {
+		out = os.Stderr
+	}
+	if err := show.Invitation(ctx, h.Process, options.URL, out); err != nil && ctx.Err() == nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (d *demo) print(w io.Writer, report show.Report) error {
+	if d.JSON {
+		return json.NewEncoder(w).Encode(report)
+	}
+	return report.Table(w)
+}

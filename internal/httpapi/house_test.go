@@ -136,7 +136,7 @@ func (h *house) work() {
 	h.t.Cleanup(h.rest)
 	for p := range partitions {
 		h.until("partition is loaded", func() bool {
-			_, _, err := h.store.Snapshot(h.t.Context(), p, nil)
+			_, err := h.store.Projection(h.t.Context(), p, nil)
 			return err == nil
 		})
 	}

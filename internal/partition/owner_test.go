@@ -34,10 +34,10 @@ func TestLoadAndView(t *testing.T) {
 	if stand.Title != s.Title || stand.PriceAt(s.OpensAt) != 100 {
 		t.Errorf("shown %+v", stand)
 	}
-	at, all, err := f.Snapshot(f.ctx, p, []int64{7, 8})
+	all, err := f.Projection(f.ctx, p, []int64{7, 8})
 	f.must(err)
-	if at != applied || len(all) != 1 || !maps.Equal(all[7].Buyers, s.Buyers) {
-		t.Errorf("snapshot at %s: %+v", at, all)
+	if all.Applied != applied || len(all.Sales) != 1 || !maps.Equal(all.Sales[7].Buyers, s.Buyers) || all.Exhausted[7] {
+		t.Errorf("projection %+v", all)
 	}
 }
 
@@ -57,10 +57,10 @@ func TestLoadOfManyBuyers(t *testing.T) {
 		crowd[i+1] = i%3 + 1
 	}
 	f.load(lamp(func(s *sale.Stand) { s.Buyers = crowd }))
-	_, all, err := f.Snapshot(f.ctx, p, []int64{7})
+	all, err := f.Projection(f.ctx, p, []int64{7})
 	f.must(err)
-	if !maps.Equal(all[7].Buyers, crowd) {
-		t.Errorf("%d buyers came back", len(all[7].Buyers))
+	if !maps.Equal(all.Sales[7].Buyers, crowd) {
+		t.Errorf("%d buyers came back", len(all.Sales[7].Buyers))
 	}
 }
 
@@ -90,9 +90,9 @@ func TestApplyOnce(t *testing.T) {
 	if got := <-told; !slices.Equal(got, []uuid.UUID{won.ID, lost.ID}) {
 		t.Errorf("told %v", got)
 	}
-	_, all, err := f.Snapshot(f.ctx, p, []int64{7})
+	all, err := f.Projection(f.ctx, p, []int64{7})
 	f.must(err)
-	if s := all[7]; s.Free != 8 || s.Sold != 2 || s.Buyers[1001] != 2 {
+	if s := all.Sales[7]; s.Free != 8 || s.Sold != 2 || s.Buyers[1001] != 2 {
 		t.Errorf("stands %+v", s)
 	}
 	for _, key := range []string{receiptKey(p, won.ID), saleKey(p, 7), buyersKey(p, 7)} {

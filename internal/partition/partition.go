@@ -156,7 +156,7 @@ type script struct{ name, source, sha string }
 // since that is how the backlog drains.
 var headers = map[string]string{
 	"admit": "#!lua\n", "view": "#!lua flags=no-writes,allow-oom\n", "receipt": "#!lua flags=no-writes,allow-oom\n",
-	"sale": "#!lua flags=no-writes,allow-oom\n", "snapshot": "#!lua flags=no-writes,allow-oom\n",
+	"sale": "#!lua flags=no-writes,allow-oom\n", "projection": "#!lua flags=no-writes,allow-oom\n",
 	"load": "#!lua\n",
 }
 

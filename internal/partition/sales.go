@@ -44,13 +44,13 @@ func (s *Store) Projection(ctx context.Context, p int, sales []int64) (Projectio
 	for _, id := range sales {
 		keys = append(keys, saleKey(p, id), buyersKey(p, id))
 	}
-	answer, err := s.run(ctx, s.owners, "snapshot", keys)
+	answer, err := s.run(ctx, s.owners, "projection", keys)
 	if err != nil {
-		return found, fmt.Errorf("snapshot of partition %d: %w", p, err)
+		return found, fmt.Errorf("projection of partition %d: %w", p, err)
 	}
 	words, ok := answer.([]any)
 	if !ok || len(words) != len(keys)+2 {
-		return found, unknown("snapshot", answer)
+		return found, unknown("projection", answer)
 	}
 	if text(words[0]) == "" {
 		return found, ErrLoading
@@ -80,10 +80,4 @@ func (s *Store) Projection(ctx context.Context, p int, sales []int64) (Projectio
 		}
 	}
 	return found, nil
-}
-
-// Snapshot answers watermark and sales of Projection.
-func (s *Store) Snapshot(ctx context.Context, p int, sales []int64) (sale.EntryID, sale.State, error) {
-	found, err := s.Projection(ctx, p, sales)
-	return found.Applied, found.Sales, err
 }

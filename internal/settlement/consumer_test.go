@@ -110,9 +110,9 @@ func TestCrowdWhileConsumersComeAndGo(t *testing.T) {
 		h.until("Apply is done", func() bool {
 			_, applied, err := h.ledger.Stand(h.ctx, s.ID)
 			h.must(err)
-			at, _, err := h.store.Snapshot(h.ctx, s.Partition, nil)
+			hot, err := h.store.Projection(h.ctx, s.Partition, nil)
 			h.must(err)
-			return at == applied
+			return hot.Applied == applied
 		})
 		h.agree(s)
 	}

@@ -195,12 +195,12 @@ func (h *house) agree(s sale.Sale) *sale.Stand {
 	h.t.Helper()
 	stand, applied, err := h.ledger.Stand(h.ctx, s.ID)
 	h.must(err)
-	at, state, err := h.store.Snapshot(h.ctx, s.Partition, []int64{s.ID})
+	redis, err := h.store.Projection(h.ctx, s.Partition, []int64{s.ID})
 	h.must(err)
-	hot := state[s.ID]
+	hot := redis.Sales[s.ID]
 	switch {
-	case at != applied:
-		h.t.Errorf("Redis stands at %s, Postgres at %s", at, applied)
+	case redis.Applied != applied:
+		h.t.Errorf("Redis stands at %s, Postgres at %s", redis.Applied, applied)
 	case hot == nil:
 		h.t.Error("Redis lacks the sale")
 	case hot.Free != stand.Free || hot.Held != stand.Held || hot.Sold != stand.Sold || hot.Stock != stand.Stock || hot.Phase != stand.Phase || hot.PaidOut != stand.PaidOut:

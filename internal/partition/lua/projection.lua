@@ -1,4 +1,4 @@
--- snapshot.lua reads a whole partition at one watermark, for the audit.
+-- projection.lua reads a whole partition at one watermark, for the audit.
 --
 -- KEYS[1]  the partition's hash: applied, seq, applied_seq     KEYS[2…]  for each sale: its hash, its buyers
 --

@@ -340,6 +340,22 @@ func TestTrimKeepsTheLastOne(t *testing.T) {
 	if n, err := b.TrimBatches(b.ctx, time.Now().Add(time.Hour), 100); err != nil || n != 1 {
 		t.Errorf("trim: %d, %v", n, err)
 	}
+	// A part of them leaves no hole, in whatever order they lie on the disk.
+	_, err := b.pool.Exec(b.ctx, `
+		insert into batches (partition, prev_ms, prev_no, last_ms, last_no, seq, epoch, at, entries, facts, outcomes, effects)
+		select b.partition, n - 1, 0, n, 0, 0, b.epoch, b.at, b.entries, b.facts, b.outcomes, b.effects
+		from batches b, generate_series(5, 1, -1) as n`)
+	b.must(err)
+	if n, err := b.TrimBatches(b.ctx, time.Now().Add(time.Hour), 2); err != nil || n != 2 {
+		t.Errorf("trim: %d, %v", n, err)
+	}
+	rest, err := b.BatchesAfter(b.ctx, s.Partition, sale.EntryID{}, 3)
+	b.must(err)
+	if rest[0].Last.At != 3 || rest[1].Last.At != 4 || rest[2].Last.At != 5 {
+		t.Errorf("left %+v", rest)
+	}
+	_, err = b.TrimBatches(b.ctx, time.Now().Add(time.Hour), 100)
+	b.must(err)
 	left, err := b.BatchesAfter(b.ctx, s.Partition, sale.EntryID{}, 10)
 	b.must(err)
 	if len(left) != 1 || left[0].Last != last {

@@ -55,7 +55,8 @@ func (l *Ledger) BatchesAfter(ctx context.Context, p int, after sale.EntryID, li
 }
 
 // TrimBatches forgets batches settled before that moment, at most limit of them,
-// never the last one of a partition. It answers how many.
+// the oldest of a partition first and never its last one: what is left is a
+// chain. It answers how many.
 func (l *Ledger) TrimBatches(ctx context.Context, before time.Time, limit int) (int64, error) {
 	tag, err := l.pool.Exec(ctx, `
 		delete from batches
@@ -64,6 +65,7 @@ func (l *Ledger) TrimBatches(ctx context.Context, before time.Time, limit int) (
 			from batches b
 			join partitions p on p.id = b.partition
 			where b.at < $1 and (b.last_ms, b.last_no) < (p.applied_ms, p.applied_no)
+			order by b.partition, b.last_ms, b.last_no
 			limit $2))`, before, limit)
 	if err != nil {
 		return 0, fmt.Errorf("trim batches: %w", err)

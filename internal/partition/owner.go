@@ -174,7 +174,7 @@ func (s *Store) Apply(ctx context.Context, epoch int64, b sale.Batch, drain floa
 func (s *Store) Load(ctx context.Context, applied sale.EntryID, stand *sale.Stand) error {
 	p := stand.Partition
 	fields := standFields(stand)
-	args := append([]any{applied.String(), int64(saleExpiry(stand.Sale, applied.At)), len(fields) / 2}, fields...)
+	args := append([]any{applied.String(), int64(saleExpiry(stand.Sale, applied.At)), saleGrace.Milliseconds(), len(fields) / 2}, fields...)
 	for buyer, units := range stand.Buyers {
 		args = append(args, buyer, units)
 	}

@@ -50,6 +50,25 @@ func TestLoadOnlyAtTheSameWatermark(t *testing.T) {
 	}
 }
 
+// TestLoadLongAfterItsTime: a payout that comes late, to a partition where nothing
+// has happened since, still finds its sale.
+func TestLoadLongAfterItsTime(t *testing.T) {
+	f := open(t)
+	long := sale.At(time.Now().Add(-5 * time.Hour))
+	_, err := f.Lead(f.ctx, p, 1, 1)
+	f.must(err)
+	f.must(f.Rebuild(f.ctx, p, 1, 1, sale.EntryID{At: long}, 0))
+	s := lamp(func(s *sale.Stand) {
+		s.OpensAt, s.ClosesAt, s.RefundWindow, s.Buyers = long-2, long-1, time.Second, map[int64]int64{1001: 1}
+	})
+	f.must(f.Load(f.ctx, sale.EntryID{At: long}, s))
+	for _, key := range []string{saleKey(p, 7), buyersKey(p, 7)} {
+		if ttl := f.raw.PTTL(f.ctx, key).Val(); ttl < time.Hour {
+			t.Errorf("%s is kept for %s", key, ttl)
+		}
+	}
+}
+
 func TestLoadOfManyBuyers(t *testing.T) {
 	f := started(t)
 	crowd := map[int64]int64{}
@@ -99,6 +118,14 @@ func TestApplyOnce(t *testing.T) {
 		if ttl := f.raw.PTTL(f.ctx, key).Val(); ttl < time.Hour {
 			t.Errorf("%s is kept for %s", key, ttl)
 		}
+	}
+
+	// A batch that changes no buyer's units prolongs them as it does their sale.
+	f.must(f.raw.PExpire(f.ctx, buyersKey(p, 7), time.Minute).Err())
+	f.admit(bid(1001, 1))
+	f.must(f.Apply(f.ctx, 1, f.batch(), 0))
+	if s, b := f.raw.PExpireTime(f.ctx, saleKey(p, 7)).Val(), f.raw.PExpireTime(f.ctx, buyersKey(p, 7)).Val(); s != b {
+		t.Errorf("the sale expires at %s, its buyers at %s", s, b)
 	}
 }
 

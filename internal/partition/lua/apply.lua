@@ -79,7 +79,7 @@ for i = 1, sales do
     for j = arg + 10, arg + 8 + 2 * n, 2 do
       if redis.call('HINCRBY', buyers, ARGV[j], ARGV[j + 1]) == 0 then redis.call('HDEL', buyers, ARGV[j]) end
     end
-    if n > 0 then redis.call('PEXPIREAT', buyers, expiry) end
+    redis.call('PEXPIREAT', buyers, expiry)
   end
   key, arg = key + 2, arg + 10 + 2 * n
 end

@@ -1,0 +1,165 @@
+// Package audit proves, from nothing but what is stored, that Redis, Postgres and
+// the log of batches tell one story.
+//
+// It compares only what stands at one watermark: Postgres in one repeatable-read
+// snapshot, Redis in one script. Where the two differ a batch is on its way
+// between them, so both are read again; a partition that will not hold still is
+// busy, which is not broken. What Postgres says of itself is checked in any case.
+//
+//	books      sums over the tables: receipts, counters, wallets, entries      (SQL, all partitions in one snapshot)
+//	partition  Redis against Postgres, sale by sale, at one watermark
+//	log        the batches: an unbroken chain, decided again by sale.Decide, and equal to what is recorded
+//	turns      the batches once more without Decide: whose turn it was, what was free, what it cost
+package audit
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"sluice/internal/ledger"
+	"sluice/internal/partition"
+)
+
+// Rule is the word for what must hold; one closed set.
+type Rule string
+
+// The rules.
+const (
+	// Of a sale.
+	Stock      Rule = "stock"      // free + held + sold = stock, nothing below 0, in Postgres and in Redis
+	Projection Rule = "projection" // Redis says what Postgres says, at one watermark
+
+	// Of the books.
+	Units        Rule = "units"        // sold and held are what the bids took
+	Revenue      Rule = "revenue"      // revenue is what the confirmed bids paid
+	Limit        Rule = "limit"        // no buyer has more than the sale allows
+	Refunds      Rule = "refunds"      // refunds and refunded bids are pairs, of one buyer and one sale
+	Wallets      Rule = "wallets"      // a balance is the sum of its entries
+	Conservation Rule = "conservation" // all wallets, the source included, sum to 0
+	Escrow       Rule = "escrow"       // an escrow holds its sale's revenue until the payout, then nothing
+	Payments     Rule = "payments"     // a bid is paid once and a refund paid back once, exactly
+	Payouts      Rule = "payouts"      // a paid sale has its payout, to the seller and at most once
+	Orphans      Rule = "orphans"      // no entry without a receipt that moves points, no receipt without a sale
+
+	// Of the log.
+	Unreadable Rule = "unreadable" // a batch can be read
+	Chain      Rule = "chain"      // batches follow one another up to the watermark, entries in stream order
+	Replay     Rule = "replay"     // deciding a batch again gives what is recorded
+	Continuity Rule = "continuity" // a batch stood on what the batches before it made, and so does the record
+	Record     Rule = "record"     // receipts are what the log says of them
+
+	// Of the turns.
+	Inversions Rule = "inversions" // nobody is sold out, or put in line, while there is enough for him
+	Turns      Rule = "turns"      // a bid is confirmed only while its sale sells and has the units
+	Price      Rule = "price"      // a bid pays the price of its own time
+)
+
+// Verdict sums an audit up.
+type Verdict string
+
+// The verdicts.
+const (
+	OK     Verdict = "ok"
+	Broken Verdict = "broken" // a rule is broken
+	Busy   Verdict = "busy"   // no rule is broken, but some partition did not hold still to be compared
+)
+
+// Finding is one thing that breaks a rule.
+type Finding struct {
+	Rule      Rule   `json:"rule"`
+	Partition int    `json:"partition"`      // Nowhere when it is of no partition
+	Sale      int64  `json:"sale,omitempty"` // 0 when it is of no sale
+	Detail    string `json:"detail"`
+}
+
+// Nowhere is the partition of a finding that is of none.
+const Nowhere = -1
+
+// Report is what an audit found.
+type Report struct {
+	Verdict  Verdict   `json:"verdict"`
+	Broken   []Finding `json:"broken"`         // the first findingsMost of each rule
+	Breaches int64     `json:"breaches"`       // all of them
+	Busy     []int     `json:"busy,omitempty"` // partitions that did not hold still
+
+	// How much was looked at.
+	Partitions int   `json:"partitions"`
+	Sales      int64 `json:"sales"`
+	Receipts   int64 `json:"receipts"`
+	Entries    int64 `json:"entries"` // of the ledger
+	Batches    int64 `json:"batches"`
+	Requests   int64 `json:"requests"` // replayed
+
+	Oversold   int64 `json:"oversold"`   // units
+	Unfinished int64 `json:"unfinished"` // requests queued at that moment: no fault while a consumer works
+	Inversions int64 `json:"inversions"`
+
+	TookMS int64 `json:"took_ms"`
+}
+
+// Rules answers the rules that are broken, each once, in alphabetical order.
+func (r Report) Rules() []Rule {
+	broken := map[Rule]bool{}
+	for _, f := range r.Broken {
+		broken[f.Rule] = true
+	}
+	return slices.Sorted(maps.Keys(broken))
+}
+
+// findingsMost is how many findings of one rule are told in full.
+const findingsMost = 20
+
+// Audit looks at both stores. It changes nothing and may run beside everything.
+type Audit struct {
+	store  *partition.Store
+	ledger *ledger.Ledger
+}
+
+// New answers an audit of both stores.
+func New(store *partition.Store, ledger *ledger.Ledger) *Audit {
+	return &Audit{store: store, ledger: ledger}
+}
+
+// Run audits everything. An error says that it could not be finished, not that
+// something is broken.
+func (a *Audit) Run(ctx context.Context) (Report, error) {
+	began := time.Now()
+	n := &notes{breaches: map[Rule]int64{}}
+	n.Broken = []Finding{} // in JSON a list, even of nothing
+	n.Partitions = a.store.Partitions()
+	if err := a.books(ctx, n); err != nil {
+		return n.Report, fmt.Errorf("audit the books: %w", err)
+	}
+	for p := range n.Partitions {
+		if err := a.partition(ctx, n, p); err != nil {
+			return n.Report, fmt.Errorf("audit partition %d: %w", p, err)
+		}
+	}
+	switch {
+	case n.Breaches > 0:
+		n.Verdict = Broken
+	case len(n.Report.Busy) > 0:
+		n.Verdict = Busy
+	default:
+		n.Verdict = OK
+	}
+	n.TookMS = time.Since(began).Milliseconds()
+	return n.Report, nil
+}
+
+// notes is the report while it is written.
+type notes struct {
+	Report
+	breaches map[Rule]int64
+}
+
+// found notes a breach of a rule.
+func (n *notes) found(rule Rule, p int, sale int64, detail string, args ...any) {
+	n.Breaches++
+	if n.breaches[rule]++; n.breaches[rule] <= findingsMost {
+		n.Broken = append(n.Broken, Finding{rule, p, sale, fmt.Sprintf(detail, args...)})
+	}
+}

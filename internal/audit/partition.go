@@ -1,0 +1,186 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"sluice/internal/ledger"
+	"sluice/internal/partition"
+	"sluice/internal/sale"
+)
+
+const (
+	readsMost = 20 // of a partition whose stores stand apart
+	waitMin   = time.Millisecond
+	waitMax   = 50 * time.Millisecond
+)
+
+// partition reads both stores until they stand at one watermark, and compares
+// them. If they never do, it is busy, and Postgres is audited by itself.
+func (a *Audit) partition(ctx context.Context, n *notes, p int) error {
+	wait := waitMin
+	for reads := 1; ; reads++ {
+		done := false
+		err := a.ledger.Inspect(ctx, func(record *ledger.Inspection) error {
+			seen, err := a.look(ctx, record, p)
+			if err != nil {
+				return err
+			}
+			if done = seen.settled() || reads == readsMost; !done {
+				return nil
+			}
+			return seen.audit(ctx, n)
+		})
+		if err != nil || done {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, waitMax)
+	}
+}
+
+// sight is a partition as both stores show it, each at one moment.
+type sight struct {
+	p          int
+	record     *ledger.Inspection
+	mark       ledger.Watermark
+	projection partition.Projection
+	loading    bool  // Redis has no data of the partition
+	unreadable error // or some that it cannot have written
+}
+
+// look reads the watermark in Postgres, which fixes the moment of all the rest,
+// and Redis right after it.
+func (a *Audit) look(ctx context.Context, record *ledger.Inspection, p int) (*sight, error) {
+	s := &sight{p: p, record: record}
+	var err error
+	if s.mark, err = record.Watermark(ctx, p); err != nil {
+		return nil, err
+	}
+	ids, err := record.SaleIDs(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	s.projection, err = a.store.Projection(ctx, p, ids)
+	switch {
+	case errors.Is(err, partition.ErrLoading):
+		s.loading = true
+	case errors.Is(err, partition.ErrBroken):
+		s.unreadable = err
+	case err != nil:
+		return nil, err
+	}
+	return s, nil
+}
+
+// settled says that both stores can be compared: they stand at one watermark, or
+// neither has anything yet.
+func (s *sight) settled() bool {
+	if s.loading {
+		return s.mark.Applied == sale.EntryID{}
+	}
+	return s.unreadable != nil || s.projection.Applied == s.mark.Applied
+}
+
+func (s *sight) audit(ctx context.Context, n *notes) error {
+	stands, err := s.record.Stands(ctx, s.p)
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(stands)) {
+		s.stock(n, stands[id])
+	}
+	switch {
+	case s.unreadable != nil:
+		n.found(Projection, s.p, 0, "%v", s.unreadable)
+	case !s.settled():
+		n.Report.Busy = append(n.Report.Busy, s.p)
+	default:
+		for _, id := range slices.Sorted(maps.Keys(s.projection.Sales)) {
+			s.compare(n, stands[id])
+		}
+	}
+	n.Unfinished += max(s.projection.Seq-s.projection.Settled, 0)
+	return s.log(ctx, n, stands)
+}
+
+// stock: free + held + sold = stock, and nothing below zero, in either store at
+// whatever watermark. It counts the units that were sold without being there.
+func (s *sight) stock(n *notes, stand *sale.Stand) {
+	var over int64
+	for _, side := range []struct {
+		store string
+		*sale.Stand
+	}{{"Postgres", stand}, {"Redis", s.projection.Sales[stand.ID]}} {
+		if side.Stand == nil {
+			continue
+		}
+		if side.Free < 0 || side.Held < 0 || side.Sold < 0 || side.Free+side.Held+side.Sold != side.Stock {
+			n.found(Stock, s.p, side.ID, "%s has %d free + %d held + %d sold of %d", side.store, side.Free, side.Held, side.Sold, side.Stock)
+		}
+		over = max(over, side.Held+side.Sold-side.Stock)
+	}
+	n.Oversold += over
+}
+
+// compare: Redis says of a sale what Postgres says at the same watermark. A title
+// may change at any time and is not compared.
+func (s *sight) compare(n *notes, stand *sale.Stand) {
+	hot := s.projection.Sales[stand.ID]
+	if a, b := counters(hot), counters(stand); a != b {
+		n.found(Projection, s.p, stand.ID, "Redis has %+v, Postgres %+v", a, b)
+	}
+	if a, b := terms(hot), terms(stand); a != b {
+		n.found(Projection, s.p, stand.ID, "Redis has the terms %+v, Postgres %+v", a, b)
+	}
+	if s.projection.Exhausted[stand.ID] != stand.Exhausted() {
+		n.found(Projection, s.p, stand.ID, "exhausted is %t in Redis with %d free and %d held in Postgres",
+			s.projection.Exhausted[stand.ID], stand.Free, stand.Held)
+	}
+	for buyer, units := range eitherOf(hot.Buyers, stand.Buyers) {
+		if units[0] != units[1] {
+			n.found(Projection, s.p, stand.ID, "buyer %d has %d units in Redis, %d in Postgres", buyer, units[0], units[1])
+		}
+	}
+}
+
+// standing is what settling a batch may change of a sale.
+type standing struct {
+	Phase                   sale.Phase
+	Stock, Free, Held, Sold int64
+	PaidOut                 bool
+	ClosesAt                sale.Instant
+}
+
+func counters(s *sale.Stand) standing {
+	return standing{s.Phase, s.Stock, s.Free, s.Held, s.Sold, s.PaidOut, s.ClosesAt}
+}
+
+// terms is what never changes once a sale is open, and the log keeps: neither
+// title nor partition.
+func terms(s *sale.Stand) sale.Sale {
+	t := s.Sale
+	t.Title, t.Partition, t.Stock, t.ClosesAt = "", 0, 0, 0
+	return t
+}
+
+// eitherOf answers both values of every key of a and b, in the order of the keys.
+func eitherOf(a, b map[int64]int64) func(yield func(int64, [2]int64) bool) {
+	keys := make(map[int64]int64, len(a)+len(b))
+	maps.Copy(keys, a)
+	maps.Copy(keys, b)
+	return func(yield func(int64, [2]int64) bool) {
+		for _, k := range slices.Sorted(maps.Keys(keys)) {
+			if !yield(k, [2]int64{a[k], b[k]}) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Discrepancy is a row for which the record says one thing here and another there.
+type Discrepancy struct {
+	Partition  int // -1: of none
+	Sale       int64
+	Subject    string // what it is about
+	Have, Want string
+}
+
+// Discrepancies is a question to the record that is answered by what is wrong.
+// Sums are compared as numeric and told as text: nothing overflows.
+type Discrepancies func(i *Inspection, ctx context.Context, wrong func(Discrepancy)) error
+
+func (i *Inspection) discrepancies(ctx context.Context, wrong func(Discrepancy), query string) error {
+	rows, err := i.tx.Query(ctx, query)
+	if err != nil {
+		return err
+	}
+	var d Discrepancy
+	_, err = pgx.ForEachRow(rows, []any{&d.Partition, &d.Sale, &d.Subject, &d.Have, &d.Want}, func() error {
+		wrong(d)
+		return nil
+	})
+	return err
+}
+
+// Units: what a sale has sold and held against what its bids took. A refunded
+// bid's units stay sold.
+func (i *Inspection) Units(ctx context.Context, wrong func(Discrepancy)) error {
+	return i.discrepancies(ctx, wrong, `
+		with taken as (
+			select
+				sale,
+				sum(quantity) filter (where status in ('confirmed', 'refunded')) as sold,
+				sum(quantity) filter (where status = 'held') as held
+			from receipts
+			where verb = 'bid'
+			group by sale)
+		select s.partition, s.id, side.name, side.have::text, side.want::text
+		from sales s
+		left join taken t on t.sale = s.id
+		cross join lateral (values
+			('units sold', s.sold::numeric, coalesce(t.sold, 0)),
+			('units held', s.held::numeric, coalesce(t.held, 0))) as side (name, have, want)
+		where side.have <> side.want`)
+}
+
+// Revenue: a sale's revenue against what its confirmed bids paid.
+func (i *Inspection) Revenue(ctx context.Context, wrong func(Discrepancy)) error {
+	return i.discrepancies(ctx, wrong, `
+		with paid as (
+			select sale, sum(quantity * unit_price) as points
+			from receipts
+			where verb = 'bid' and status = 'confirmed'
+			group by sale)
+		select s.partition, s.id, 'revenue', s.revenue::text, coalesce(p.points, 0)::text
+		from sales s
+		left join paid p on p.sale = s.id
+		where s.revenue <> coalesce(p.points, 0)`)
+}
+
+// Limits: the units of each buyer against the most that the sale allows him.
+func (i *Inspection) Limits(ctx context.Context, wrong func(Discrepancy)) error {
+	return i.discrepancies(ctx, wrong, `
+		select s.partition, s.id, 'units of buyer ' || r.buyer, sum(r.quantity)::text, 'at most ' || s.per_buyer_limit
+		from receipts r
+		join sales s on s.id = r.sale
+		where r.verb = 'bid' and r.status in ('confirmed', 'held', 'waiting')
+		group by s.id, r.buyer
+		having sum(r.quantity) > s.per_buyer_limit`)
+}
+
+// Refunds: each refund against its bid, and each refunded bid against its refund.
+func (i *Inspection) Refunds(ctx context.Context, wrong func(Discrepancy)) error {
+	return i.discrepancies(ctx, wrong, `
+		select
+			coalesce(s.partition, -1), r.sale, 'bid of refund ' || r.id,
+			coalesce(concat_ws(' ', b.status, b.verb, 'by', b.buyer, 'for', b.sale, 'at', b.unit_price), 'none'),
+			concat_ws(' ', 'refunded bid by', r.buyer, 'for', r.sale, 'at', r.unit_price)
+		from receipts r
+		left join receipts b on b.id = r.target
+		left join sales s on s.id = r.sale
+		where r.verb = 'refund'
+			and r.status = 'confirmed'
+			and (b.verb, b.status, b.buyer, b.sale, b.unit_price)
+				is distinct from ('bid', 'refunded', r.buyer, r.sale, r.unit_price)
+		union all
+		select coalesce(s.partition, -1), b.sale, 'refunds of bid ' || b.id, count(r.id)::text, '1'
+		from receipts b
+		left join receipts r on r.target = b.id and r.verb = 'refund' and r.status = 'confirmed'
+		left join sales s on s.id = b.sale
+		where b.status = 'refunded'
+		group by s.partition, b.sale, b.id
+		having count(r.id) <> 1`)
+}
+
+// Wallets: the balance of each wallet against what entered it less what left it.
+func (i *Inspection) Wallets(ctx context.Context, wrong func(Discrepancy)) error {
+	return i.discrepancies(ctx, wrong, `
+		with moved as (
+			select wallet, sum(points) as points
+			from (
+				select credit as wallet, amount as points
+				from entries
+				union all
+				select debit, -amount
+				from entries) as moves
+			group by wallet)
+		select
+			-1, greatest(-coalesce(w.id, m.wallet), 0), 'wallet ' || coalesce(w.id, m.wallet),
+			coalesce(w.balance::text, 'none'), coalesce(m.points, 0)::text
+		from wallets w
+		full join moved m on m.wallet = w.id
+		where w.id is null or w.balance <> coalesce(m.points, 0)`)
+}
+
+// Conservation: all points there are against none, since the source owes them.
+func (i *Inspection) Conservation(ctx context.Context, wrong func(Discrepancy)) error {
+	return i.discrepancies(ctx, wrong, `
+		select -1, 0, 'all balances together', sum(balance)::text, '0'
+		from wallets
+		having sum(balance) <> 0`)
+}
+
+// Escrows: what a sale's escrow holds against what it owes. A sale without a
+// refund window pays its seller at once.
+func (i *Inspection) Escrows(ctx context.Context, wrong func(Discrepancy)) error {
+	return i.discrepancies(ctx, wrong, `
+		select s.partition, s.id, 'escrow', coalesce(w.balance::text, 'none'), owed.points::text
+		from sales s
+		left join wallets w on w.id = -s.id
+		cross join lateral (
+			select case
+				when s.paid_out or s.payout_at = s.closes_at then 0
+				else s.revenue
+			end as points) as owed
+		where w.balance is distinct from owed.points`)
+}
+
+// Payments: the entries of each bid and of each refund against the one that it
+// must have. Only a seller who buys from himself, and is paid at once, has none.
+func (i *Inspection) Payments(ctx context.Context, wrong func(Discrepancy)) error {
+	return i.discrepancies(ctx, wrong, `
+		with due as (
+			select
+				r.id, r.verb, s.partition, s.id as sale, r.buyer as debit,
+				case when s.payout_at = s.closes_at then s.seller else -s.id end as credit,
+				r.quantity * r.unit_price as amount
+			from receipts r
+			join sales s on s.id = r.sale
+			where r.verb = 'bid' and r.status in ('confirmed', 'refunded')
+			union all
+			select r.id, r.verb, s.partition, s.id, -s.id, r.buyer, b.quantity * b.unit_price
+			from receipts r
+			join sales s on s.id = r.sale
+			join receipts b on b.id = r.target
+			where r.verb = 'refund' and r.status = 'confirmed'),
+		made as (
+			select
+				receipt, count(*) as times,
+				string_agg(debit || ' to ' || credit || ': ' || amount, ', ' order by id) as what
+			from entries
+			where receipt is not null
+			group by receipt)
+		select d.partition, d.sale, 'entries of ' || d.verb || ' ' || d.id, coalesce(m.what, 'none'), want.what
+		from due d
+		left join made m on m.receipt = d.id
+		cross join lateral (
+			select case
+				when d.debit = d.credit then 'none'
+				else d.debit || ' to ' || d.credit || ': ' || d.amount
+			end as what) as want
+		where coalesce(m.what, 'none') <> want.what`)
+}
+
+// Payouts: sales that are paid out against confirmed payouts, and the entries of
+// a payout against one from escrow to seller (none when escrow was empty).
+func (i *Inspection) Payouts(ctx context.Context, wrong func(Discrepancy)) error {
+	return i.discrepancies(ctx, wrong, `
+		with payouts as (
+			select id, sale
+			from receipts
+			where verb = 'payout' and status = 'confirmed'),
+		made as (
+			select p.id, count(*) as times, min(e.debit) as debit, min(e.credit) as credit
+			from payouts p
+			join entries e on e.receipt = p.id
+			group by p.id)
+		select s.partition, s.id, 'payouts', count(p.id)::text, case when s.paid_out then 'at least 1' else '0' end
+		from sales s
+		left join payouts p on p.sale = s.id
+		group by s.id
+		having s.paid_out <> (count(p.id) > 0)
+		union all
+		select
+			s.partition, s.id, 'entries of payout ' || p.id,
+			concat_ws(' ', m.times, 'from', m.debit, 'to', m.credit), concat_ws(' ', '1 from', -s.id, 'to', s.seller)
+		from payouts p
+		join sales s on s.id = p.sale
+		join made m on m.id = p.id
+		where (m.times, m.debit, m.credit) <> (1, -s.id, s.seller)`)
+}
+
+// Orphans: entries whose receipt does not exist or moves no points, points that
+// came from nowhere, and receipts of no sale.
+func (i *Inspection) Orphans(ctx context.Context, wrong func(Discrepancy)) error {
+	return i.discrepancies(ctx, wrong, `
+		select
+			-1, coalesce(r.sale, 0), 'receipt of entry ' || e.id,
+			coalesce(concat_ws(' ', r.status, r.verb, r.id), 'no receipt ' || e.receipt), 'one that moves points'
+		from entries e
+		left join receipts r on r.id = e.receipt
+		where e.receipt is not null
+			and (r.id is null
+				or r.verb not in ('bid', 'refund', 'payout')
+				or r.status not in ('confirmed', 'refunded'))
+		union all
+		select -1, 0, 'debit of entry ' || id || ', which has no receipt', debit::text, '0, the source'
+		from entries
+		where receipt is null and debit <> 0
+		union all
+		select -1, r.sale, 'sale of receipt ' || r.id, 'none', r.sale::text
+		from receipts r
+		left join sales s on s.id = r.sale
+		where s.id is null`)
+}

@@ -143,14 +143,16 @@ func (c Config) MarshalZerologObject(e *zerolog.Event) {
 	}
 }
 
-// Logger answers a logger as c wants it.
+// Logger answers a logger as c wants it. It lets no secret through, whoever logs it.
 func (c Config) Logger(w io.Writer) zerolog.Logger {
 	level, err := zerolog.ParseLevel(c.LogLevel)
 	if err != nil {
 		level = zerolog.InfoLevel // Check has said it
 	}
+	terminal := IsTerminal(w)
+	w = masked{w}
 	if c.LogFormat == "console" {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: !IsTerminal(w)}
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: !terminal}
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }

@@ -1,13 +1,17 @@
 package settlement
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
 	"sluice/internal/partition"
@@ -174,5 +178,29 @@ func TestOrderOfAdmissionIsOrderOfOutcome(t *testing.T) {
 		if got := h.receipt(id).Status == sale.Confirmed; got != (i == first) {
 			t.Errorf("number %d: confirmed is %v", seqs[i], got)
 		}
+	}
+}
+
+// TestTraceComesOut: the request ID that came in by HTTP stands in the line of
+// its settlement.
+func TestTraceComesOut(t *testing.T) {
+	h := newHouse(t)
+	s := h.sale(nil)
+	o := h.owner(s.Partition)
+	var lines bytes.Buffer
+	o.decisions = zerolog.New(&lines)
+	h.open(s)
+	id := h.admit(s, sale.Request{Verb: sale.Bid, Buyer: h.buyers(1, 1000)[0], Quantity: 1, Price: 100, Trace: "from-the-edge"})
+	h.drain(o)
+	if got := lines.String(); !strings.Contains(got, `"request_id":"from-the-edge","receipt":"`+id.String()+`"`) || !strings.Contains(got, `"status":"confirmed"`) {
+		t.Errorf("lines %s", got)
+	}
+}
+
+// BenchmarkDecisionLine is what a line costs when it is sampled away.
+func BenchmarkDecisionLine(b *testing.B) {
+	o := newOwner(&Consumer{log: zerolog.New(io.Discard)}, 0)
+	for b.Loop() {
+		o.decisions.Info().Str("request_id", "x").Stringer("receipt", uuid.UUID{}).Int64("sale", 7).Msg("settled")
 	}
 }

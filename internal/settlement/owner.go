@@ -33,6 +33,7 @@ type owner struct {
 	store     *partition.Store
 	ledger    *ledger.Ledger
 	log       zerolog.Logger
+	decisions zerolog.Logger // sampled
 	metrics   *metrics
 
 	stopping chan struct{}
@@ -44,11 +45,14 @@ type owner struct {
 }
 
 func newOwner(c *Consumer, p int) *owner {
+	log := c.log.With().Int("partition", p).Logger()
 	return &owner{
-		partition: p, name: c.name, store: c.store, ledger: c.ledger, metrics: c.metrics,
-		log:      c.log.With().Int("partition", p).Logger(),
-		stopping: make(chan struct{}),
-		drain:    drainGuess,
+		partition: p, name: c.name, store: c.store, ledger: c.ledger, metrics: c.metrics, log: log,
+		// Every decision of a quiet partition, a glimpse of a busy one: a line costs
+		// more than a decision.
+		decisions: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second, NextSampler: &zerolog.BasicSampler{N: 1000}}),
+		stopping:  make(chan struct{}),
+		drain:     drainGuess,
 	}
 }
 
@@ -216,6 +220,10 @@ func (o *owner) step(ctx context.Context) error {
 	rate := float64(len(entries)) / time.Since(began).Seconds()
 	o.drain += (rate - o.drain) / 2 * float64(len(entries)) / batchMost
 	o.metrics.batch(b, viewed.Sub(began), settled.Sub(viewed), time.Since(settled))
+	for i, e := range b.Entries {
+		o.decisions.Info().Str("request_id", e.Trace).Stringer("receipt", e.Receipt).Int64("sale", e.Sale).Stringer("verb", e.Verb).
+			Stringer("status", b.Outcomes[i].Status).Stringer("reason", b.Outcomes[i].Reason).Msg("settled")
+	}
 	return nil
 }
 

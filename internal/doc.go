@@ -2,6 +2,7 @@
 // proves that the code obeys it.
 //
 //	5  commands   cmd/api  cmd/consumer  cmd/scheduler  cmd/sluice      tools: demo
+//	              client    (public: the API in Go; imports nothing of ours)
 //	4  wiring     process   (configuration, connections, builds every part, run order, operations port)
 //	              embedded  (private Redis and Postgres for a laptop, a demo and the tests)
 //	3  faces      httpapi   (JSON over /v1)
@@ -9,10 +10,11 @@
 //	              settlement (a consumer owns partitions; batches are decided, committed, made true)
 //	              receipts   (where does my request stand)
 //	              catalog    (sales: created, found, shown)
-//	              accounts   (who is asking: bearer tokens, accounts with points)
+//	              accounts   (who is asking: signing up and in, bearer tokens, wallets)
 //	              upkeep     (ticks at their time, and sweeping)
 //	              audit      (proves that Redis, Postgres and the log tell one story)
 //	1  keepers    partition (Redis: one hash slot with a stream and all it touches)
+//	              sessions  (Redis: refresh tokens, throttles)
 //	              ledger    (Postgres: the record)
 //	0  words      sale      (the words, and the rules as one pure function)
 //	   beside     migrations (SQL, embedded, Apply)
@@ -20,9 +22,9 @@
 // A package may import the words, the floor right below its own, and nothing
 // else of ours: neighbours do not know each other. process may import
 // everything below it; commands and tools import the wiring. Drivers stay where
-// they are hidden: go-redis in partition, process and embedded; pgx in ledger,
-// process and embedded (and migrations, which run before there is a ledger);
-// fiber in httpapi.
+// they are hidden: go-redis in partition, sessions, process and embedded; pgx in
+// ledger, process and embedded (and migrations, which run before there is a
+// ledger); fiber in httpapi.
 //
 // The way of a request:
 //

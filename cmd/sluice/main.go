@@ -1,10 +1,11 @@
 // Command sluice is all of Sluice in one program, for a laptop, a small
 // deployment and an operator's hand.
 //
-//	sluice up       the API, a consumer and a scheduler in one process, on :8080
-//	sluice demo     the same, with an auction, thousands of buyers and a proof
-//	sluice audit    proves that Redis, Postgres and the log tell one story
-//	sluice migrate  brings the database to this program's schema
+//	sluice up            the API, a consumer and a scheduler in one process, on :8080
+//	sluice demo          the same, with an auction, thousands of buyers and a proof
+//	sluice audit         proves that Redis, Postgres and the log tell one story
+//	sluice migrate       brings the database to this program's schema
+//	sluice admin create  makes an administrator's account
 //
 // # What it needs
 //
@@ -59,6 +60,7 @@ type commands struct {
 	Demo    demo    `cmd:"" set:"log_level=warn" help:"Run everything, let thousands of buyers bid at once, and prove the outcome."`
 	Audit   audit   `cmd:"" set:"log_level=warn" help:"Prove that Redis, Postgres and the log tell one story."`
 	Migrate migrate `cmd:"" set:"log_level=warn" help:"Bring the database to this program's schema."`
+	Admin   admin   `cmd:"" help:"Look after administrators."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }

@@ -1,17 +1,29 @@
-// Package accounts knows who is asking: bearer tokens that name an account and
-// its role, and the accounts with their points.
+// Package accounts knows who is asking: accounts that sign up and in, the tokens
+// that speak for them, and their points.
+//
+//	SignUp, SignIn ─▶ access token (15 minutes, signed, asked of nobody)
+//	                + refresh token (7 days, used once) ──Refresh──▶ the next pair
+//
+// A session is bound to the role and the password that the account had when it
+// began. Refresh compares them with the record, so a session outlives neither
+// its account nor its password, whatever Redis was told or could not be told.
+//
+// A password is stored as argon2id and never more than two are computed at a
+// time, since each takes 19 MiB. Guessing is held to a number of failures, by
+// e-mail and by address. An e-mail that nobody has is answered like a wrong
+// password, with the same work. No error text holds an e-mail, a password or a
+// token.
 package accounts
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"sluice/internal/ledger"
+	"sluice/internal/sessions"
 )
 
 // Role says what an account may do.
@@ -24,36 +36,20 @@ const (
 	Admin  Role = "admin"
 )
 
-// What a token may be refused for.
-var (
-	ErrToken   = errors.New("the token is not one of ours")
-	ErrExpired = errors.New("the token has expired")
-)
-
-// Key signs tokens. Its ID travels in the token, so that keys can be rotated
-// without ending anybody's session.
-type Key struct {
-	ID     string
-	Secret []byte // at least 32 bytes
-}
-
-// Who is the account a token speaks for.
-type Who struct {
-	Account int64
-	Role    Role
-}
-
-// Accounts signs and reads tokens and makes accounts. Its methods may be called
-// concurrently.
+// Accounts signs and reads tokens, signs accounts up and in, and keeps them. Its
+// methods may be called concurrently.
 type Accounts struct {
-	ledger *ledger.Ledger
-	keys   []Key
-	parser *jwt.Parser
+	ledger   *ledger.Ledger
+	sessions *sessions.Store
+	keys     []Key
+	parser   *jwt.Parser
+	hasher   *hasher
+	limits   limits
 }
 
 // New answers accounts whose tokens are signed with the first key and read with
-// any of them.
-func New(ledger *ledger.Ledger, keys []Key) (*Accounts, error) {
+// any of them. Without sessions nobody can sign in; tokens are read all the same.
+func New(ledger *ledger.Ledger, sessions *sessions.Store, keys []Key) (*Accounts, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("there is no key to sign tokens with")
 	}
@@ -62,58 +58,14 @@ func New(ledger *ledger.Ledger, keys []Key) (*Accounts, error) {
 			return nil, fmt.Errorf("token key %q needs an ID and a secret of at least 32 bytes", key.ID)
 		}
 	}
-	return &Accounts{ledger: ledger, keys: keys, parser: jwt.NewParser(
-		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(), jwt.WithIssuer(issuer),
-	)}, nil
-}
-
-const issuer = "sluice"
-
-type claims struct {
-	Role Role `json:"role"`
-	jwt.RegisteredClaims
-}
-
-// Token answers a bearer token for who that ends after life.
-func (a *Accounts) Token(who Who, life time.Duration) (string, error) {
-	now := time.Now()
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{who.Role, jwt.RegisteredClaims{
-		Issuer: issuer, Subject: strconv.FormatInt(who.Account, 10),
-		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life)),
-	}})
-	token.Header["kid"] = a.keys[0].ID
-	return token.SignedString(a.keys[0].Secret)
-}
-
-// Read answers who a token speaks for: ErrExpired or ErrToken when nobody.
-func (a *Accounts) Read(token string) (Who, error) {
-	var c claims
-	_, err := a.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
-		for _, key := range a.keys {
-			if t.Header["kid"] == key.ID {
-				return key.Secret, nil
-			}
-		}
-		return nil, ErrToken
-	})
-	switch {
-	case errors.Is(err, jwt.ErrTokenExpired):
-		return Who{}, ErrExpired
-	case err != nil:
-		return Who{}, fmt.Errorf("%w: %w", ErrToken, err)
-	}
-	account, err := strconv.ParseInt(c.Subject, 10, 64)
-	switch {
-	case err != nil || account <= 0:
-		return Who{}, fmt.Errorf("%w: subject", ErrToken)
-	case c.Role != Buyer && c.Role != Seller && c.Role != Admin:
-		return Who{}, fmt.Errorf("%w: role", ErrToken)
-	}
-	return Who{account, c.Role}, nil
+	return &Accounts{
+		ledger: ledger, sessions: sessions, keys: keys, parser: newParser(),
+		hasher: newHasher(domainCost), limits: domainLimits,
+	}, nil
 }
 
 // Create makes n accounts of one role, each with so many points, and answers
-// their numbers.
+// their numbers. They cannot sign in: their tokens are made by Token.
 func (a *Accounts) Create(ctx context.Context, role Role, n int, points int64) ([]int64, error) {
 	return a.ledger.CreateAccounts(ctx, string(role), n, points)
 }

@@ -75,11 +75,11 @@ func BenchmarkBids(b *testing.B) {
 		must(err)
 	}
 	now := sale.At(time.Now()) + 100
-	s, err := p.Catalog.Create(ctx, sale.Sale{
+	s, _, err := p.Catalog.Create(ctx, sale.Sale{
 		Kind: sale.Auction, Seller: sellers[0], Title: "bench", Stock: sale.MaxStock, Limit: 1_000_000, RefundWindow: time.Hour,
 		Price:   sale.Price{Policy: sale.Constant, Start: 10, Drop: 1, Period: time.Hour},
 		OpensAt: now, ClosesAt: now.Add(time.Hour),
-	})
+	}, "")
 	must(err)
 	client := &fasthttp.HostClient{Addr: api.Addr().String(), MaxConns: callers}
 	bid := func(i int) (status int, receipt string) {

@@ -33,6 +33,7 @@ import (
 	"sluice/internal/ledger"
 	"sluice/internal/partition"
 	"sluice/internal/receipts"
+	"sluice/internal/sessions"
 	"sluice/migrations"
 )
 
@@ -49,6 +50,7 @@ type Process struct {
 	config   Config
 	log      zerolog.Logger
 	store    *partition.Store
+	sessions *sessions.Store // nil without token keys
 	ledger   *ledger.Ledger
 	stopping atomic.Bool // the API takes no new requests; /readyz says so
 }
@@ -93,14 +95,20 @@ func Open(ctx context.Context, c Config, log zerolog.Logger) (_ *Process, err er
 	if err != nil {
 		return nil, err
 	}
-	p.Accounts, err = accounts.New(p.ledger, keys)
+	if p.sessions, err = sessions.Open(ctx, c.RedisURL); err != nil {
+		return nil, err
+	}
+	p.Accounts, err = accounts.New(p.ledger, p.sessions, keys)
 	return p, err
 }
 
 // Close ends the connections to both stores.
 func (p *Process) Close() (err error) {
+	if p.sessions != nil {
+		err = p.sessions.Close()
+	}
 	if p.store != nil {
-		err = p.store.Close()
+		err = errors.Join(err, p.store.Close())
 	}
 	if p.ledger != nil {
 		p.ledger.Close()

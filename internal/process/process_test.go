@@ -102,7 +102,7 @@ func TestRun(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx, api, ops) }()
 
-	if status, body := get(t, "http://"+api.Addr().String()+"/v1/sales/1"); status != http.StatusUnauthorized {
+	if status, body := get(t, "http://"+api.Addr().String()+"/v1/me"); status != http.StatusUnauthorized {
 		t.Errorf("the API answers %d %s", status, body)
 	}
 	for path, want := range map[string]string{

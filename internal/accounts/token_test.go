@@ -26,7 +26,7 @@ func key(id, letter string) accounts.Key {
 // reader answers accounts without a ledger: tokens need none.
 func reader(t *testing.T, keys ...accounts.Key) *accounts.Accounts {
 	t.Helper()
-	a, err := accounts.New(nil, keys)
+	a, err := accounts.New(nil, nil, keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,20 +178,20 @@ func TestNewRefusesWeakKeys(t *testing.T) {
 		"a short second":    {spring, {ID: "k", Secret: make([]byte, 31)}},
 		"a second, no name": {spring, {Secret: make([]byte, 32)}},
 	} {
-		if _, err := accounts.New(nil, keys); err == nil {
+		if _, err := accounts.New(nil, nil, keys); err == nil {
 			t.Errorf("%s: went through", name)
 		} else if len(keys) > 0 && strings.Contains(err.Error(), string(keys[0].Secret)) && len(keys[0].Secret) > 0 {
 			t.Errorf("%s: the secret stands in %q", name, err)
 		}
 	}
-	if _, err := accounts.New(nil, []accounts.Key{{ID: "k", Secret: make([]byte, 32)}}); err != nil {
+	if _, err := accounts.New(nil, nil, []accounts.Key{{ID: "k", Secret: make([]byte, 32)}}); err != nil {
 		t.Errorf("32 bytes: %v", err)
 	}
 }
 
 // FuzzRead: whatever is sent as a token, nobody is let in and nothing breaks.
 func FuzzRead(f *testing.F) {
-	a, err := accounts.New(nil, []accounts.Key{spring})
+	a, err := accounts.New(nil, nil, []accounts.Key{spring})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -126,13 +126,17 @@ func (a *Admission) queue(ctx context.Context, p int, gate partition.Gate, r sal
 	switch {
 	case refusal.Code == sale.RefusedUnknownSale:
 		load := func(ctx context.Context) (*sale.Stand, sale.EntryID, error) { return a.ledger.Stand(ctx, r.Sale) }
-		switch err := a.store.LoadFrom(ctx, load); {
+		switch err := a.store.LoadFrom(ctx, p, r.Sale, load); {
 		case errors.Is(err, partition.ErrLoading):
 			return sale.Standing{}, &sale.Refusal{Code: sale.RefusedLoading, RetryAfter: time.Second}
 		case err != nil:
 			return sale.Standing{}, err
 		}
-		return a.store.Admit(ctx, p, r, gate, a.limits)
+		standing, err := a.store.Admit(ctx, p, r, gate, a.limits)
+		if errors.As(err, &refusal) && refusal.Code == sale.RefusedUnknownSale { // forgotten at once: its seller is changing it
+			return sale.Standing{}, &sale.Refusal{Code: sale.RefusedLoading, RetryAfter: time.Second}
+		}
+		return standing, err
 	case refusal.Code == sale.RefusedClosed && keyed:
 		settled, lookup := a.ledger.Receipt(ctx, r.Receipt)
 		switch {

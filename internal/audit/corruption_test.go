@@ -76,7 +76,7 @@ var corruptions = []corruption{
 		`delete from wallets where id = 12`), "conservation wallets"},
 	{"an entry is gone", sql(
 		`delete from entries where receipt = (select id from receipts where sale = 3 and buyer = 4)`), "payments wallets"},
-	{"too much in escrow", all(entry(0, -3, 1, "null")), "escrow"},
+	{"too much in escrow", all(entry(0, -3, 1, "null")), "escrow orphans"},
 	{"a bid is paid twice", all(entry(4, 1, 1000, `(select id from receipts where sale = 2 and buyer = 4)`)), "payments"},
 	{"somebody else pays", all(sql(
 		`update entries set debit = 5 where receipt = (select id from receipts where sale = 3 and buyer = 4)`,
@@ -92,7 +92,7 @@ var corruptions = []corruption{
 		`update entries set credit = 3 where debit = -1 and credit = 1`)), "payouts"},
 	{"two payouts", all(
 		entry(0, -1, 1, "null"),
-		entry(-1, 1, 1, `(select id from receipts where sale = 1 and verb = 'payout')`)), "payouts"},
+		entry(-1, 1, 1, `(select id from receipts where sale = 1 and verb = 'payout')`)), "orphans payouts"},
 	{"paid out without a payout", all(trim, sql(
 		`update sales set paid_out = true where id = 2`,
 		`delete from receipts where sale = 2 and verb = 'payout'`)), "payouts record"},

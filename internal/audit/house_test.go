@@ -120,10 +120,10 @@ func (h *house) ask(p int, r sale.Request, gate partition.Gate) uuid.UUID {
 		r.Receipt = sale.NewReceiptID(p)
 	}
 	if stand, applied, err := h.ledger.Stand(h.t.Context(), r.Sale); err == nil {
-		if err := h.store.Load(h.t.Context(), applied, stand); err != nil && gate == partition.Selling {
+		if err := h.store.Load(h.t.Context(), 0, applied, stand); err != nil && gate == partition.Selling {
 			h.until(func() bool {
 				stand, applied, err := h.ledger.Stand(h.t.Context(), r.Sale)
-				return err == nil && h.store.Load(h.t.Context(), applied, stand) == nil
+				return err == nil && h.store.Load(h.t.Context(), 0, applied, stand) == nil
 			})
 		}
 	}

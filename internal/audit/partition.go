@@ -29,10 +29,18 @@ func (a *Audit) partition(ctx context.Context, n *notes, p int) error {
 			if err != nil {
 				return err
 			}
-			if done = seen.settled() || reads == readsMost; !done {
+			last := reads == readsMost
+			if !seen.settled() && !last {
 				return nil
 			}
-			return seen.audit(ctx, n)
+			stands, err := record.Stands(ctx, p)
+			if err != nil {
+				return err
+			}
+			if done = last || !seen.editing(stands); !done {
+				return nil
+			}
+			return seen.audit(ctx, n, stands)
 		})
 		if err != nil || done {
 			return err
@@ -89,11 +97,19 @@ func (s *sight) settled() bool {
 	return s.unreadable != nil || s.projection.Applied == s.mark.Applied
 }
 
-func (s *sight) audit(ctx context.Context, n *notes) error {
-	stands, err := s.record.Stands(ctx, s.p)
-	if err != nil {
-		return err
+// editing says that a sale that is not open yet differs between the stores: its
+// seller may be changing it at this moment, which moves no watermark.
+func (s *sight) editing(stands sale.State) bool {
+	for id, hot := range s.projection.Sales {
+		cold := stands[id]
+		if untouched(hot) && untouched(cold) && (terms(hot) != terms(cold) || counters(hot) != counters(cold)) {
+			return true
+		}
 	}
+	return false
+}
+
+func (s *sight) audit(ctx context.Context, n *notes, stands sale.State) error {
 	for _, id := range slices.Sorted(maps.Keys(stands)) {
 		s.stock(n, stands[id])
 	}
@@ -167,7 +183,7 @@ func counters(s *sale.Stand) standing {
 // title nor partition.
 func terms(s *sale.Stand) sale.Sale {
 	t := s.Sale
-	t.Title, t.Partition, t.Stock, t.ClosesAt = "", 0, 0, 0
+	t.Title, t.Description, t.Partition, t.Stock, t.ClosesAt = "", "", 0, 0, 0
 	return t
 }
 

@@ -17,9 +17,14 @@ type turn struct {
 }
 
 // take goes through a batch in stream order, with the units that are free at each
-// turn. The first state recorded says how many there were; after that only
-// outcomes count.
+// turn. The last state before the opening says how many there were, or the first one
+// recorded; after that only outcomes count.
 func (w *walk) take(b sale.Batch) {
+	for id, s := range b.State {
+		if s.Phase == sale.Scheduled { // its seller may have given it another stock since
+			delete(w.turns, id)
+		}
+	}
 	for i, e := range b.Entries {
 		o, s := b.Outcomes[i], b.State[e.Sale]
 		if o.Stands || s == nil {

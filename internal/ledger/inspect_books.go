@@ -209,7 +209,9 @@ func (i *Inspection) Payouts(ctx context.Context, wrong func(Discrepancy)) error
 }
 
 // Orphans: entries whose receipt does not exist or moves no points, points that
-// came from nowhere, and receipts of no sale.
+// were bought from anybody but the source or for anything but an account, and
+// receipts of no sale. A sale may be deleted before it opens; of those only a
+// stock that had grown leaves a receipt.
 func (i *Inspection) Orphans(ctx context.Context, wrong func(Discrepancy)) error {
 	return i.discrepancies(ctx, wrong, `
 		select
@@ -222,12 +224,12 @@ func (i *Inspection) Orphans(ctx context.Context, wrong func(Discrepancy)) error
 				or r.verb not in ('bid', 'refund', 'payout')
 				or r.status not in ('confirmed', 'refunded'))
 		union all
-		select -1, 0, 'debit of entry ' || id || ', which has no receipt', debit::text, '0, the source'
+		select -1, 0, 'entry ' || id || ', which has no receipt', debit || ' to ' || credit, 'from 0, the source, to an account'
 		from entries
-		where receipt is null and debit <> 0
+		where receipt is null and (debit <> 0 or credit < 0)
 		union all
 		select -1, r.sale, 'sale of receipt ' || r.id, 'none', r.sale::text
 		from receipts r
 		left join sales s on s.id = r.sale
-		where s.id is null`)
+		where s.id is null and r.verb <> 'change'`)
 }

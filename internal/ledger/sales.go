@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"sluice/internal/sale"
 )
 
 const saleColumns = `
-	s.id, s.kind, s.partition, s.seller, s.title, s.price_policy, s.start_price, s.price_drop, s.price_rate, s.price_period_ms,
+	s.id, s.kind, s.partition, s.seller, s.title, s.description, s.price_policy, s.start_price, s.price_drop, s.price_rate, s.price_period_ms,
 	s.per_buyer_limit, s.opens_at, s.closes_at, s.payout_at, s.show_stock, s.phase, s.stock, s.free, s.held, s.sold, s.paid_out`
 
 // escrowOf is the wallet that keeps what buyers paid for a sale.
@@ -22,7 +23,7 @@ func scanStand(row pgx.CollectableRow) (*sale.Stand, error) {
 	s := &sale.Stand{Buyers: map[int64]int64{}}
 	var period int64
 	var opens, closes, payout time.Time
-	if err := row.Scan(&s.ID, &s.Kind, &s.Partition, &s.Seller, &s.Title, &s.Price.Policy, &s.Price.Start, &s.Price.Drop, &s.Price.Rate, &period,
+	if err := row.Scan(&s.ID, &s.Kind, &s.Partition, &s.Seller, &s.Title, &s.Description, &s.Price.Policy, &s.Price.Start, &s.Price.Drop, &s.Price.Rate, &period,
 		&s.Limit, &opens, &closes, &payout, &s.ShowStock, &s.Phase, &s.Stock, &s.Free, &s.Held, &s.Sold, &s.PaidOut); err != nil {
 		return nil, err
 	}
@@ -35,20 +36,41 @@ func scanStand(row pgx.CollectableRow) (*sale.Stand, error) {
 // CreateSale records a checked sale, spreads it over the partitions, opens its
 // escrow, and answers it with its number.
 func (l *Ledger) CreateSale(ctx context.Context, s sale.Sale, partitions int) (sale.Sale, error) {
-	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+	stand, _, err := l.CreateSaleOnce(ctx, s, partitions, uuid.Nil)
+	if err != nil {
+		return s, err
+	}
+	return stand.Sale, nil
+}
+
+// CreateSaleOnce is CreateSale under a request: a second one answers the sale of
+// the first, as it stands now. A *sale.Refusal (idempotency_mismatch) when that
+// asked for another sale. uuid.Nil is no request.
+func (l *Ledger) CreateSaleOnce(ctx context.Context, s sale.Sale, partitions int, request uuid.UUID) (stand *sale.Stand, replayed bool, err error) {
+	var fingerprint *int64
+	if sum := int64(s.Sum()); request != uuid.Nil {
+		fingerprint = &sum
+	}
+	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
 			with next as (select nextval(pg_get_serial_sequence('sales', 'id')) as id)
 			insert into sales (
-				id, partition, kind, seller, title, price_policy, start_price, price_drop, price_rate, price_period_ms,
-				stock, free, per_buyer_limit, opens_at, closes_at, payout_at, show_stock)
+				id, partition, kind, seller, title, description, price_policy, start_price, price_drop, price_rate, price_period_ms,
+				stock, free, per_buyer_limit, opens_at, closes_at, payout_at, show_stock, request, fingerprint)
 			overriding system value
 			select
-				id, id % $1, $2, $3, $4, $5, $6, $7, $8, $9,
-				$10, $10, $11, $12, $13, $14, $15
+				id, id % $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+				$11, $11, $12, $13, $14, $15, $16, nullif($17, '00000000-0000-0000-0000-000000000000'::uuid), $18
 			from next
+			on conflict (request) do nothing
 			returning id, partition`,
-			partitions, s.Kind, s.Seller, s.Title, s.Price.Policy, s.Price.Start, s.Price.Drop, s.Price.Rate, s.Price.Period.Milliseconds(),
-			s.Stock, s.Limit, s.OpensAt.Time(), s.ClosesAt.Time(), s.PayoutAt().Time(), s.ShowStock).Scan(&s.ID, &s.Partition)
+			partitions, s.Kind, s.Seller, s.Title, s.Description, s.Price.Policy, s.Price.Start, s.Price.Drop, s.Price.Rate, s.Price.Period.Milliseconds(),
+			s.Stock, s.Limit, s.OpensAt.Time(), s.ClosesAt.Time(), s.PayoutAt().Time(), s.ShowStock, [16]byte(request), fingerprint).
+			Scan(&s.ID, &s.Partition)
+		if errors.Is(err, pgx.ErrNoRows) {
+			replayed = true
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -58,10 +80,37 @@ func (l *Ledger) CreateSale(ctx context.Context, s sale.Sale, partitions int) (s
 			values ($1, 'escrow')`, s.Escrow)
 		return err
 	})
-	if err != nil {
-		return s, fmt.Errorf("create sale: %w", err)
+	switch {
+	case err != nil:
+		return nil, false, fmt.Errorf("create sale: %w", err)
+	case !replayed:
+		return &sale.Stand{Sale: s, Phase: sale.Scheduled, Free: s.Stock, Buyers: map[int64]int64{}}, false, nil
 	}
-	return s, nil
+	stand, err = l.SaleOf(ctx, request, s)
+	if errors.Is(err, sale.ErrUnknown) { // deleted since: whoever asks again creates it
+		err = fmt.Errorf("create sale: %w", sale.ErrUnavailable)
+	}
+	return stand, true, err
+}
+
+// SaleOf answers the sale that a request has created, as it stands now without
+// its buyers, or sale.ErrUnknown. A *sale.Refusal (idempotency_mismatch) when the
+// request asked for another sale than s.
+func (l *Ledger) SaleOf(ctx context.Context, request uuid.UUID, s sale.Sale) (*sale.Stand, error) {
+	var id, fingerprint int64
+	err := l.pool.QueryRow(ctx, `
+		select id, fingerprint
+		from sales
+		where request = $1`, [16]byte(request)).Scan(&id, &fingerprint)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, sale.ErrUnknown
+	case err != nil:
+		return nil, fmt.Errorf("find the sale of request %s: %w", request, err)
+	case uint64(fingerprint) != s.Sum():
+		return nil, &sale.Refusal{Code: sale.RefusedMismatch}
+	}
+	return l.Sale(ctx, id)
 }
 
 // Sale answers how a sale stands as settled, without its buyers, or
@@ -108,6 +157,7 @@ func (l *Ledger) Stand(ctx context.Context, id int64) (s *sale.Stand, applied sa
 	})
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
+		l.ForgetPlace(id) // whoever asked had it from there: another process has deleted it
 		return nil, applied, sale.ErrUnknown
 	case err != nil:
 		return nil, applied, fmt.Errorf("read sale %d: %w", id, err)

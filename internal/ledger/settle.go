@@ -19,7 +19,7 @@ import (
 // among its facts; on success also the facts and the decision.
 //
 // ErrFenced when the epoch is over, ErrMoved when the partition does not stand at
-// b.Prev. After any other error it is not known whether the batch is settled: ask
+// b.Prev, *Edited when the state has sales as they are no more. After any other error it is not known whether the batch is settled: ask
 // Watermark.
 func (l *Ledger) Settle(ctx context.Context, b *sale.Batch) error {
 	tx, err := l.pool.Begin(ctx)
@@ -84,6 +84,7 @@ func (l *Ledger) facts(ctx context.Context, tx pgx.Tx, b *sale.Batch) error {
 		}
 	}
 
+	scheduled := scheduled(b.State)
 	b.Facts.Balances = make(map[int64]int64, len(wallets))
 	b.Facts.Receipts = map[uuid.UUID]sale.Receipt{}
 	questions := &pgx.Batch{}
@@ -105,6 +106,9 @@ func (l *Ledger) facts(ctx context.Context, tx pgx.Tx, b *sale.Batch) error {
 		where id = any($1::bigint[])
 		order by id
 		for no key update`, slices.Sorted(maps.Keys(wallets)))
+	if len(scheduled) > 0 {
+		questions.Queue(lockScheduled, scheduled)
+	}
 
 	answers := tx.SendBatch(ctx, questions)
 	defer answers.Close()
@@ -139,6 +143,11 @@ func (l *Ledger) facts(ctx context.Context, tx pgx.Tx, b *sale.Batch) error {
 		return nil
 	}); err != nil {
 		return fmt.Errorf("read wallets: %w", err)
+	}
+	if len(scheduled) > 0 {
+		if err := unedited(answers, b.State, scheduled); err != nil {
+			return err
+		}
 	}
 	return answers.Close()
 }

@@ -134,7 +134,7 @@ func TestLoadingBeforeTheFirstOwner(t *testing.T) {
 	f := open(t)
 	_, err := f.Admit(f.ctx, p, bid(1001, 1), Selling, unlimited)
 	wantRefusal(t, err, sale.RefusedLoading)
-	if err := f.Load(f.ctx, sale.EntryID{}, lamp(nil)); !errors.Is(err, ErrLoading) {
+	if err := f.Load(f.ctx, 0, sale.EntryID{}, lamp(nil)); !errors.Is(err, ErrLoading) {
 		t.Errorf("load: %v", err)
 	}
 }

@@ -2,7 +2,6 @@ package partition
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -168,50 +167,6 @@ func (s *Store) Apply(ctx context.Context, epoch int64, b sale.Batch, drain floa
 	return unknown("apply", answer)
 }
 
-// Load puts a sale, as it stands in Postgres at the watermark applied, into the
-// projection. It does nothing when the sale is there. ErrStale when Redis stands
-// at another watermark, ErrLoading when it has no data of the partition.
-func (s *Store) Load(ctx context.Context, applied sale.EntryID, stand *sale.Stand) error {
-	p := stand.Partition
-	fields := standFields(stand)
-	args := append([]any{applied.String(), int64(saleExpiry(stand.Sale, applied.At)), saleGrace.Milliseconds(), len(fields) / 2}, fields...)
-	for buyer, units := range stand.Buyers {
-		args = append(args, buyer, units)
-	}
-	answer, err := s.run(ctx, s.owners, "load", []string{slot(p), saleKey(p, stand.ID), buyersKey(p, stand.ID)}, args...)
-	if err != nil {
-		return fmt.Errorf("load sale %d: %w", stand.ID, err)
-	}
-	switch answer {
-	case "loaded", "there":
-		return nil
-	case "stale":
-		return ErrStale
-	case "loading":
-		return ErrLoading
-	}
-	return unknown("load", answer)
-}
-
-// LoadFrom reads a sale from Postgres and loads it, again and again until both
-// stand at one watermark: a batch may be between its commit and its Apply.
-func (s *Store) LoadFrom(ctx context.Context, read func(context.Context) (*sale.Stand, sale.EntryID, error)) error {
-	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		stand, applied, err := read(ctx)
-		if err != nil {
-			return err
-		}
-		if err := s.Load(ctx, applied, stand); !errors.Is(err, ErrStale) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(wait):
-		}
-	}
-}
-
 // saleExpiry is when Redis may forget a sale; it is loaded again when needed.
 func saleExpiry(s sale.Sale, now sale.Instant) sale.Instant {
 	return max(s.PayoutAt(), now).Add(saleGrace)
@@ -227,7 +182,7 @@ func flag(b bool) int {
 // standFields answers the hash of a sale: field, value, …
 func standFields(s *sale.Stand) []any {
 	return []any{
-		"kind", string(s.Kind), "seller", s.Seller, "escrow", s.Escrow, "title", s.Title,
+		"kind", string(s.Kind), "seller", s.Seller, "escrow", s.Escrow, "title", s.Title, "description", s.Description,
 		"policy", string(s.Price.Policy), "start_price", s.Price.Start, "drop", s.Price.Drop, "rate", s.Price.Rate,
 		"period_ms", s.Price.Period.Milliseconds(), "limit", s.Limit, "opens_at", int64(s.OpensAt), "closes_at", int64(s.ClosesAt),
 		"refund_ms", s.RefundWindow.Milliseconds(), "show_stock", flag(s.ShowStock), "stock", s.Stock,
@@ -259,7 +214,7 @@ func parseStand(p int, id int64, flat []any) (*sale.Stand, error) {
 	}
 	stand := &sale.Stand{
 		Sale: sale.Sale{
-			ID: id, Partition: p, Kind: sale.Kind(word("kind")), Seller: integer("seller"), Escrow: integer("escrow"), Title: word("title"),
+			ID: id, Partition: p, Kind: sale.Kind(word("kind")), Seller: integer("seller"), Escrow: integer("escrow"), Title: word("title"), Description: fields["description"],
 			Price: sale.Price{
 				Policy: sale.Policy(word("policy")), Start: integer("start_price"), Drop: integer("drop"), Rate: integer("rate"),
 				Period: time.Duration(integer("period_ms")) * time.Millisecond,

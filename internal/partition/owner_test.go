@@ -45,7 +45,7 @@ func TestLoadOnlyAtTheSameWatermark(t *testing.T) {
 	f := started(t)
 	applied, _ := f.applied()
 	applied.No++
-	if err := f.Load(f.ctx, applied, lamp(nil)); !errors.Is(err, ErrStale) {
+	if err := f.Load(f.ctx, 0, applied, lamp(nil)); !errors.Is(err, ErrStale) {
 		t.Errorf("answer %v", err)
 	}
 }
@@ -61,7 +61,7 @@ func TestLoadLongAfterItsTime(t *testing.T) {
 	s := lamp(func(s *sale.Stand) {
 		s.OpensAt, s.ClosesAt, s.RefundWindow, s.Buyers = long-2, long-1, time.Second, map[int64]int64{1001: 1}
 	})
-	f.must(f.Load(f.ctx, sale.EntryID{At: long}, s))
+	f.must(f.Load(f.ctx, 0, sale.EntryID{At: long}, s))
 	for _, key := range []string{saleKey(p, 7), buyersKey(p, 7)} {
 		if ttl := f.raw.PTTL(f.ctx, key).Val(); ttl < time.Hour {
 			t.Errorf("%s is kept for %s", key, ttl)

@@ -1,7 +1,7 @@
 // Package partition keeps the hot half of Sluice in Redis: one hash slot per
 // partition, with a stream of admitted requests and everything they touch.
 //
-//	{s3}                 hash: epoch, generation, applied, applied_seq, seq, clock, drain
+//	{s3}                 hash: epoch, generation, applied, applied_seq, seq, clock, drain, forgotten
 //	{s3}:log             stream: q (seq), g (generation), e (wire form of the request)
 //	{s3}:r:…             receipt: status, seq, time and the rest of the record
 //	{s3}:rejected:0 :1   rejected receipts, two hashes that take turns, so their memory is bounded
@@ -9,7 +9,7 @@
 //	{s3}:pace:1001       a buyer's theoretical arrival time   {s3}:owner          lease of the owner
 //	{s3}:dead            entries that could not be read       {s3}:changed        channel of Apply
 //
-// Anybody may Admit and read. Everything else is the owner's: it reads the
+// Anybody may Admit and read, Load a sale that is not there, and Forget one. Everything else is the owner's: it reads the
 // stream behind its own watermark `applied` (there is no consumer group), asks
 // how the sales stand (View), and makes a batch true once Postgres has it
 // (Apply). An owner carries the epoch that Postgres gave it; a later epoch shuts
@@ -29,6 +29,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/singleflight"
 
 	"sluice/internal/sale"
 )
@@ -63,6 +64,7 @@ type Store struct {
 	base     *redis.Client // under requests
 
 	scripts map[string]script
+	loads   singleflight.Group // of LoadFrom
 }
 
 // Options say how to reach Redis.

@@ -98,7 +98,7 @@ func (f *fixture) epoch() int64 {
 func (f *fixture) load(s *sale.Stand) *sale.Stand {
 	f.t.Helper()
 	applied, _ := f.applied()
-	f.must(f.Load(f.ctx, applied, s))
+	f.must(f.Load(f.ctx, 0, applied, s))
 	return s
 }
 

@@ -44,3 +44,24 @@ func (r *Receipts) Get(ctx context.Context, account int64, id uuid.UUID) (sale.S
 	}
 	return standing, nil
 }
+
+// Filter says which receipts are listed. What is zero does not filter.
+type Filter struct {
+	Sale   int64
+	Status sale.Status
+	After  Cursor
+	Limit  int
+}
+
+// Cursor is a place in a list of receipts: behind the one with that ID, requested
+// At. The zero cursor is the beginning.
+type Cursor = ledger.ReceiptCursor
+
+// List answers a page of an account's receipts that have an effect, the newest
+// first, and whether there are more. One that is queued or was rejected is in no
+// list: it is known by its ID only.
+func (r *Receipts) List(ctx context.Context, account int64, f Filter) ([]sale.Receipt, bool, error) {
+	return r.ledger.Receipts(ctx, ledger.ReceiptFilter{
+		Buyer: account, Sale: f.Sale, Status: f.Status, After: f.After, Limit: f.Limit,
+	})
+}

@@ -28,6 +28,15 @@ func KeyedReceiptID(partition int, buyer, sale int64, verb Verb, key string) uui
 	return hashed(partition, fmt.Sprintf("key %d %d %s %s", buyer, sale, verb, key))
 }
 
+// RequestID answers the ID of a POST that has no receipt, for a unique column: a
+// UUIDv8 that is the same for the same three, or without a key a fresh UUIDv7.
+func RequestID(account int64, what, key string) uuid.UUID {
+	if key == "" {
+		return NewReceiptID(0)
+	}
+	return hashed(0, fmt.Sprintf("post %d %s %s", account, what, key))
+}
+
 // TickReceiptID answers the UUIDv8 of a scheduler's request. Any number of
 // schedulers make the same one for the same duty.
 func TickReceiptID(partition int, sale int64, verb Verb, due Instant) uuid.UUID {

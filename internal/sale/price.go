@@ -45,6 +45,14 @@ func (p Price) After(k int64) int64 {
 	return price
 }
 
+// next is the price one drop after price.
+func (p Price) next(price int64) int64 {
+	if p.Policy == Constant {
+		return max(price-p.Drop, 0)
+	}
+	return less(price, p.Rate)
+}
+
 // less is floor(price × (10000 − rate) / 10000), in a form that cannot overflow.
 func less(price, rate int64) int64 {
 	keep := whole - rate

@@ -22,6 +22,8 @@
 package sale
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -61,6 +63,7 @@ const (
 	MaxLength       = 60 * time.Minute    // of an auction, opens_at to closes_at
 	MaxRefundWindow = 90 * 24 * time.Hour // our own bound: escrow must end some day
 	MaxTitle        = 200                 // characters
+	MaxDescription  = 4000                // characters
 	MaxStock        = 1_000_000_000       // units; our own bound, far above any real sale
 	DefaultRefund   = 24 * time.Hour      // refund window unless the sale says otherwise
 )
@@ -73,6 +76,7 @@ type Sale struct {
 	Seller       int64 // account, and the wallet of the same number
 	Escrow       int64 // wallet that keeps the buyers' points until the payout
 	Title        string
+	Description  string // like Title, text for people: no decision stands on it, and no log keeps it
 	Price        Price
 	Stock        int64 // units
 	Limit        int64 // units one buyer may have, cumulative over the sale
@@ -103,6 +107,37 @@ func (s Sale) NextDrop(t Instant) (Instant, bool) {
 	}
 	next := s.OpensAt.Add(time.Duration(int64(t-s.OpensAt)/s.Price.Period.Milliseconds()+1) * s.Price.Period)
 	return next, next < s.ClosesAt
+}
+
+// Sum is the fingerprint of what its seller asks for: 8 bytes of SHA-256 over its
+// canonical text. Two creations under one Idempotency-Key must have the same.
+func (s Sale) Sum() uint64 {
+	var text []byte
+	for _, word := range []string{string(s.Kind), s.Title, s.Description, string(s.Price.Policy)} {
+		text = fmt.Appendf(text, "%d:%s ", len(word), word)
+	}
+	sum := sha256.Sum256(fmt.Appendf(text, "%d %d %d %d %d %d %d %d %d %d %t",
+		s.Seller, s.Price.Start, s.Price.Drop, s.Price.Rate, s.Price.Period.Milliseconds(),
+		s.Stock, s.Limit, s.OpensAt, s.ClosesAt, s.RefundWindow.Milliseconds(), s.ShowStock))
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+// Step is one price of a sale, from a moment on.
+type Step struct {
+	At    Instant
+	Price int64 // points per unit
+}
+
+// Prices is the whole price curve, the first price first. A sale of MaxLength
+// has at most 3600 of them.
+func (s Sale) Prices() []Step {
+	steps := make([]Step, 0, s.dropsAt(s.ClosesAt)+1)
+	price := s.Price.Start
+	for at := s.OpensAt; at < s.ClosesAt; at = at.Add(s.Price.Period) {
+		steps = append(steps, Step{at, price})
+		price = s.Price.next(price)
+	}
+	return steps
 }
 
 // Shown is the state of a sale as people see it.
@@ -154,6 +189,11 @@ var (
 	ErrUnavailable = errors.New("a store cannot answer now")
 )
 
+// isText says whether s is text that Postgres keeps, of at most so many characters.
+func isText(s string, most int) bool {
+	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !strings.ContainsRune(s, 0)
+}
+
 // Check tells which creation rules (domain, "Auction") s breaks, seen at now:
 // nil, or Faults.
 func (s Sale) Check(now Instant) error {
@@ -165,7 +205,8 @@ func (s Sale) Check(now Instant) error {
 	}
 	must(s.Kind == Auction, "kind", "must be auction")
 	must(strings.TrimSpace(s.Title) != "", "title", "must not be blank")
-	must(utf8.ValidString(s.Title) && utf8.RuneCountInString(s.Title) <= MaxTitle, "title", "must be UTF-8 of at most %d characters", MaxTitle)
+	must(isText(s.Title, MaxTitle), "title", "must be UTF-8 of at most %d characters, none of them NUL", MaxTitle)
+	must(isText(s.Description, MaxDescription), "description", "must be UTF-8 of at most %d characters, none of them NUL", MaxDescription)
 	must(s.Limit >= 1, "limit", "must be at least 1")
 	must(s.Stock >= s.Limit, "stock", "must be at least the limit per buyer")
 	must(s.Stock <= MaxStock, "stock", "must be at most %d", MaxStock)

@@ -82,7 +82,7 @@ func TestCrowdWhileConsumersComeAndGo(t *testing.T) {
 	for range partitions {
 		s := h.sale(func(s *sale.Sale) { s.Stock = 300 })
 		h.until("it opens", func() bool {
-			return h.store.LoadFrom(h.ctx, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) {
+			return h.store.LoadFrom(h.ctx, s.Partition, s.ID, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) {
 				return h.ledger.Stand(ctx, s.ID)
 			}) == nil
 		})

@@ -406,7 +406,7 @@ func TestPostgresAway(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- o.run(h.ctx) }()
 	h.until("the partition opens", func() bool {
-		err := h.store.LoadFrom(h.ctx, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) { return h.ledger.Stand(ctx, s.ID) })
+		err := h.store.LoadFrom(h.ctx, s.Partition, s.ID, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) { return h.ledger.Stand(ctx, s.ID) })
 		return err == nil
 	})
 	b.left.Store(4)

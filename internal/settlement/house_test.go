@@ -106,7 +106,7 @@ func (h *house) sale(change func(*sale.Sale)) sale.Sale {
 // must have been taken.
 func (h *house) open(s sale.Sale) {
 	h.t.Helper()
-	h.must(h.store.LoadFrom(h.ctx, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) {
+	h.must(h.store.LoadFrom(h.ctx, s.Partition, s.ID, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) {
 		return h.ledger.Stand(ctx, s.ID)
 	}))
 }

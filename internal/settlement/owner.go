@@ -207,7 +207,7 @@ func (o *owner) step(ctx context.Context) error {
 	}
 	viewed := time.Now()
 	if err := o.ledger.Settle(ctx, &b); err != nil {
-		return err
+		return o.relearn(ctx, err)
 	}
 	settled := time.Now()
 	// Committed: from here on it has to become visible, even if we are stopping.
@@ -292,27 +292,64 @@ func (o *owner) view(ctx context.Context, b sale.Batch) (sale.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	loaded := 0
-	for id := range buyers {
+	for id, of := range buyers {
 		if state[id] != nil {
 			continue
 		}
-		stand, applied, err := o.ledger.Stand(ctx, id)
-		switch {
-		case errors.Is(err, sale.ErrUnknown):
-			continue
-		case err != nil:
-			return nil, err
-		case stand.Partition != o.partition:
-			continue // no sale of this partition: unknown to it
-		}
-		if err := o.store.Load(ctx, applied, stand); err != nil {
+		stand, err := o.load(ctx, b.Prev, id, of)
+		if err != nil {
 			return nil, err
 		}
-		loaded++
+		if stand != nil {
+			state[id] = stand
+		}
 	}
-	if loaded == 0 {
-		return state, nil
+	return state, nil
+}
+
+// load puts a sale that Redis lacks there, and answers how it stands at prev with
+// the units of these buyers; nil when the partition has no such sale. Redis is not
+// asked again: it may have been made to forget the sale by now.
+func (o *owner) load(ctx context.Context, prev sale.EntryID, id int64, buyers []int64) (*sale.Stand, error) {
+	forgotten, err := o.store.Forgotten(ctx, o.partition)
+	if err != nil {
+		return nil, err
 	}
-	return o.store.View(ctx, o.partition, o.mark.Epoch, b.Prev, buyers)
+	stand, applied, err := o.ledger.Stand(ctx, id)
+	switch {
+	case errors.Is(err, sale.ErrUnknown):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case stand.Partition != o.partition:
+		return nil, nil
+	case applied != prev:
+		return nil, partition.ErrStale
+	}
+	if err := o.store.Load(ctx, forgotten, applied, stand); err != nil && !errors.Is(err, partition.ErrStale) {
+		return nil, err
+	}
+	units := stand.Buyers
+	stand.Buyers = make(map[int64]int64, len(buyers))
+	for _, buyer := range buyers {
+		if units[buyer] != 0 {
+			stand.Buyers[buyer] = units[buyer]
+		}
+	}
+	return stand, nil
+}
+
+// relearn makes Redis forget the sales that a seller has changed in Postgres since
+// they were viewed. The batch is decided again on what they are now.
+func (o *owner) relearn(ctx context.Context, fault error) error {
+	var edited *ledger.Edited
+	if !errors.As(fault, &edited) {
+		return fault
+	}
+	for _, id := range edited.Sales {
+		if err := o.store.Forget(ctx, o.partition, id); err != nil {
+			return errors.Join(fault, err)
+		}
+	}
+	return fault
 }

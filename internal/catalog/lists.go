@@ -1,0 +1,75 @@
+package catalog
+
+import (
+	"context"
+
+	"sluice/internal/ledger"
+	"sluice/internal/sale"
+)
+
+// What a list of sales is asked with.
+type (
+	Filter = ledger.SaleFilter
+	Cursor = ledger.SaleCursor
+	Order  = ledger.Order
+)
+
+// The orders.
+const (
+	ByOpening = ledger.ByOpening
+	ByClosing = ledger.ByClosing
+)
+
+// List answers a page of sales as settled, without their buyers, and whether
+// there are more. Their states are of the moment now, by the clock of Postgres.
+func (c *Catalog) List(ctx context.Context, f Filter) (sales []*sale.Stand, more bool, now sale.Instant, err error) {
+	return c.ledger.Sales(ctx, f)
+}
+
+// ReceiptFilter says which bids of a sale are listed. What is zero does not
+// filter.
+type ReceiptFilter struct {
+	Status   sale.Status
+	Buyer    int64
+	From, To sale.Instant // From ≤ at < To
+	After    ReceiptCursor
+	Limit    int
+}
+
+// ReceiptCursor is a place in a list of receipts.
+type ReceiptCursor = ledger.ReceiptCursor
+
+// Anybody stands for an account that may look into every sale: an admin.
+const Anybody = 0
+
+// Receipts answers a page of the bids on a seller's own sale that have an effect,
+// the newest first, and whether there are more. A refund shows in its bid, which
+// is refunded. sale.ErrUnknown, sale.ErrNotYours.
+func (c *Catalog) Receipts(ctx context.Context, seller, id int64, f ReceiptFilter) ([]sale.Receipt, bool, error) {
+	s, err := c.ledger.Sale(ctx, id)
+	if err != nil {
+		return nil, false, err
+	}
+	if seller != Anybody && s.Seller != seller {
+		return nil, false, sale.ErrNotYours
+	}
+	return c.ledger.Receipts(ctx, ledger.ReceiptFilter{
+		Sale: id, Verb: sale.Bid, Status: f.Status, Buyer: f.Buyer, From: f.From, To: f.To, After: f.After, Limit: f.Limit,
+	})
+}
+
+// Summary is how a sale has gone so far.
+type Summary = ledger.Summary
+
+// Summary sums a seller's own sale up, as settled. sale.ErrUnknown,
+// sale.ErrNotYours.
+func (c *Catalog) Summary(ctx context.Context, seller, id int64) (Summary, error) {
+	s, err := c.ledger.Sale(ctx, id)
+	switch {
+	case err != nil:
+		return Summary{}, err
+	case seller != Anybody && s.Seller != seller:
+		return Summary{}, sale.ErrNotYours
+	}
+	return c.ledger.Summary(ctx, id)
+}

@@ -1,0 +1,105 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"sluice/internal/sale"
+)
+
+// Forgotten counts the sales that partition p was made to forget. Whoever loads a
+// sale asks for it before he reads Postgres.
+func (s *Store) Forgotten(ctx context.Context, p int) (int64, error) {
+	n, err := s.owners.HGet(ctx, slot(p), "forgotten").Int64()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, fmt.Errorf("ask what partition %d forgot: %w", p, err)
+	}
+	return n, nil
+}
+
+// Forget makes partition p forget a sale, whose terms or text have changed in
+// Postgres, or are about to; it is loaded again when it is needed. Loads that
+// began before are refused. It may be called at any time, by anybody:
+//
+//   - Admit refuses for a sale that is not there as unknown, and is asked again
+//     after a load;
+//   - View leaves it out, and the owner takes it from Postgres;
+//   - Apply leaves it alone: what is loaded later has the batch in it, since it is
+//     loaded at the batch's watermark or not at all.
+func (s *Store) Forget(ctx context.Context, p int, id int64) error {
+	answer, err := s.run(ctx, s.owners, "forget", []string{slot(p), saleKey(p, id), buyersKey(p, id)})
+	if err != nil {
+		return fmt.Errorf("forget sale %d: %w", id, err)
+	}
+	if answer != "forgotten" {
+		return unknown("forget", answer)
+	}
+	return nil
+}
+
+// Load puts a sale, as it stands in Postgres at the watermark applied, into the
+// projection. It does nothing when the sale is there. ErrStale when Redis stands
+// at another watermark, or was made to forget a sale since forgotten was asked
+// for; ErrLoading when it has no data of the partition.
+func (s *Store) Load(ctx context.Context, forgotten int64, applied sale.EntryID, stand *sale.Stand) error {
+	p := stand.Partition
+	fields := standFields(stand)
+	args := append([]any{applied.String(), forgotten, int64(saleExpiry(stand.Sale, applied.At)), saleGrace.Milliseconds(), len(fields) / 2}, fields...)
+	for buyer, units := range stand.Buyers {
+		args = append(args, buyer, units)
+	}
+	answer, err := s.run(ctx, s.owners, "load", []string{slot(p), saleKey(p, stand.ID), buyersKey(p, stand.ID)}, args...)
+	if err != nil {
+		return fmt.Errorf("load sale %d: %w", stand.ID, err)
+	}
+	switch answer {
+	case "loaded", "there":
+		return nil
+	case "stale":
+		return ErrStale
+	case "loading":
+		return ErrLoading
+	}
+	return unknown("load", answer)
+}
+
+// loadFor bounds a load, whoever waits for it.
+const loadFor = 5 * time.Second
+
+// LoadFrom reads sale id of partition p from Postgres and loads it, again and
+// again until both stand at one watermark (a batch may be between its commit and
+// its Apply) and nothing was forgotten in between. All who ask at once share one
+// load, which does not end with the first of them: a crowd may be at the door.
+func (s *Store) LoadFrom(ctx context.Context, p int, id int64, read func(context.Context) (*sale.Stand, sale.EntryID, error)) error {
+	_, err, _ := s.loads.Do(saleKey(p, id), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadFor)
+		defer cancel()
+		return nil, s.loadFrom(ctx, p, read)
+	})
+	return err
+}
+
+func (s *Store) loadFrom(ctx context.Context, p int, read func(context.Context) (*sale.Stand, sale.EntryID, error)) error {
+	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		forgotten, err := s.Forgotten(ctx, p)
+		if err != nil {
+			return err
+		}
+		stand, applied, err := read(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.Load(ctx, forgotten, applied, stand); !errors.Is(err, ErrStale) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(wait):
+		}
+	}
+}

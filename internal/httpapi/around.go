@@ -1,12 +1,8 @@
 package httpapi
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -21,7 +17,8 @@ import (
 func (a *API) around(c *fiber.Ctx) error {
 	started := time.Now()
 	greet(c)
-	a.finish(c, started, survive(c))
+	err := survive(c)
+	a.finish(c, started, c.Route(), err)
 	return nil
 }
 
@@ -29,7 +26,7 @@ func (a *API) around(c *fiber.Ctx) error {
 func (a *API) unread(c *fiber.Ctx, err error) error {
 	started := time.Now()
 	greet(c)
-	a.finish(c, started, err)
+	a.finish(c, started, &fiber.Route{}, err)
 	return nil
 }
 
@@ -67,66 +64,48 @@ func visible(s string, most int) bool {
 	return 1 <= len(s) && len(s) <= most
 }
 
-// finish answers err, if there is one, and writes down what was answered.
-func (a *API) finish(c *fiber.Ctx, started time.Time, err error) {
+// finish answers err, if there is one, and writes down what was answered on which
+// route.
+func (a *API) finish(c *fiber.Ctx, started time.Time, route *fiber.Route, err error) {
+	var answered code
 	if err != nil {
-		refuse(c, err)
+		answered = refuse(c, err)
 	}
 	took := time.Since(started)
 	status := c.Response().StatusCode()
-	pattern := c.Route().Path
+	pattern := route.Path
 	if !a.patterns[pattern] {
 		pattern = "none"
 	}
-	a.metrics.request(pattern, c.Method(), status, took)
+	method := wordOf(c.Method())
+	a.metrics.request(pattern, method, status, took)
 
-	level := zerolog.DebugLevel
-	if status >= fiber.StatusInternalServerError {
+	// One line per request; of those that crowds send, a few. What went wrong on our
+	// side always has one.
+	level, log := zerolog.InfoLevel, &a.log
+	switch {
+	case status >= fiber.StatusInternalServerError:
 		level = zerolog.WarnLevel
+	case a.hot[[2]string{route.Method, pattern}]:
+		log = &a.glimpses
 	}
-	if event := a.log.WithLevel(level); event.Enabled() {
-		event.Str("request_id", requestID(c)).Str("method", c.Method()).Str("route", pattern).
-			Str("path", c.Path()).Int("status", status).Dur("took", took).Err(err).Msg("request")
+	event := log.WithLevel(level)
+	if !event.Enabled() {
+		return
 	}
-}
-
-// guarded asks who is asking before r answers, and ends what takes too long. The
-// request's own context would end with the server, so it is not used: what is in
-// hand at a shutdown is finished.
-func (a *API) guarded(r route) fiber.Handler {
-	return func(c *fiber.Ctx) error {
-		who, err := a.who(c)
-		if err != nil {
-			return err
-		}
-		if len(r.roles) > 0 && !slices.Contains(r.roles, who.Role) {
-			return &problem{code: forbidden}
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), a.workTimeout)
-		defer cancel()
-		if err := r.answer(ctx, c, who); !errors.Is(err, sale.ErrUnknown) {
-			return err
-		}
-		return &problem{code: r.unknown}
+	// Whatever came from outside may be a password, a token or an e-mail in the wrong
+	// place, so nothing of it is repeated but the name of a thing, and no error but
+	// our own: others say what they could not read.
+	event.Str("request_id", requestID(c)).Str("method", method).Str("route", pattern)
+	if pattern != "none" && isName(c.Params("id")) {
+		event.Str("id", c.Params("id"))
 	}
-}
-
-// saleID and receiptID read the :id of a path in its one spelling. What cannot be
-// the name of anything names nothing: it is as unknown as one that is not there.
-func saleID(c *fiber.Ctx) (int64, error) {
-	word := c.Params("id")
-	id, err := strconv.ParseInt(word, 10, 64)
-	if err != nil || id <= 0 || strconv.FormatInt(id, 10) != word {
-		return 0, sale.ErrUnknown
+	event.Int("status", status).Dur("took", took)
+	if answered != "" {
+		event.Str("code", string(answered))
 	}
-	return id, nil
-}
-
-func receiptID(c *fiber.Ctx) (uuid.UUID, error) {
-	word := c.Params("id")
-	id, err := uuid.Parse(word)
-	if err != nil || id.String() != word {
-		return uuid.UUID{}, sale.ErrUnknown
+	if level == zerolog.WarnLevel {
+		event.Err(err)
 	}
-	return id, nil
+	event.Msg("request")
 }

@@ -30,16 +30,14 @@ func (a *API) bid(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
 	var quantity, price int64
 	var exact bool
 	if err := readObject(c,
-		field{name: "quantity", read: whole(&quantity, 1, sale.MaxStock)},
-		field{name: "price", read: whole(&price, 1, sale.MaxPoints)},
-		field{name: "exact", read: truth(&exact), optional: true},
+		field{name: "quantity", read: into(&quantity, whole(1, sale.MaxStock))},
+		field{name: "price", read: into(&price, whole(1, sale.MaxPoints))},
+		field{name: "exact", read: into(&exact, truth), optional: true},
 	); err != nil {
 		return err
 	}
 	if quantity > sale.MaxPoints/price {
-		return &problem{code: invalidFields, fields: []fieldFault{
-			{pointer("quantity"), fmt.Sprintf("times price must be at most %d", int64(sale.MaxPoints))},
-		}}
+		return invalid(pointer("quantity"), fmt.Sprintf("times price must be at most %d", int64(sale.MaxPoints)))
 	}
 	standing, err := a.admission.Bid(ctx, by, id, quantity, price, exact)
 	return accepted(c, by, standing, err)
@@ -66,16 +64,27 @@ func (a *API) refund(ctx context.Context, c *fiber.Ctx, who accounts.Who) error 
 
 // asker is who asks, under which key and trace.
 func asker(c *fiber.Ctx, who accounts.Who) (admission.Asker, error) {
-	by := admission.Asker{Account: who.Account, Trace: requestID(c)}
+	key, err := idempotencyKey(c)
+	return admission.Asker{Account: who.Account, Key: key, Trace: requestID(c)}, err
+}
+
+// idempotencyKey answers a copy of the key that the request came under, or "".
+func idempotencyKey(c *fiber.Ctx) (string, error) {
 	keys := c.Request().Header.PeekAll(keyHeader)
-	if len(keys) == 0 {
-		return by, nil
+	switch {
+	case len(keys) == 0:
+		return "", nil
+	case len(keys) > 1 || !visible(string(keys[0]), keyMost):
+		return "", &problem{code: badKey}
 	}
-	by.Key = string(keys[0]) // a copy
-	if len(keys) > 1 || !visible(by.Key, keyMost) {
-		return by, &problem{code: badKey}
+	return string(keys[0]), nil
+}
+
+// replayed says that the answer is about what an earlier request made.
+func replayed(c *fiber.Ctx, is bool) {
+	if is {
+		c.Set(replayedHeader, "true")
 	}
-	return by, nil
 }
 
 // accepted answers 202 with the receipt of a request, now or before queued.
@@ -88,8 +97,6 @@ func accepted(c *fiber.Ctx, by admission.Asker, standing sale.Standing, err erro
 	if poll > 0 {
 		c.Set(fiber.HeaderRetryAfter, wholeSeconds(poll))
 	}
-	if standing.Known && by.Key != "" {
-		c.Set(replayedHeader, "true")
-	}
+	replayed(c, standing.Known && by.Key != "")
 	return c.Status(fiber.StatusAccepted).JSON(body)
 }

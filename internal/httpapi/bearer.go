@@ -8,12 +8,15 @@ import (
 	"sluice/internal/accounts"
 )
 
+// errNoToken: there is no Authorization header at all.
+var errNoToken = &problem{code: unauthorized}
+
 // who answers whose token the request carries.
 func (a *API) who(c *fiber.Ctx) (accounts.Who, error) {
 	values := c.Request().Header.PeekAll(fiber.HeaderAuthorization)
 	switch len(values) {
 	case 0:
-		return accounts.Who{}, &problem{code: unauthorized}
+		return accounts.Who{}, errNoToken
 	case 1:
 	default: // somebody before us may have believed the other one
 		return accounts.Who{}, accounts.ErrToken

@@ -8,8 +8,8 @@ import (
 	"io"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -20,30 +20,6 @@ type field struct {
 	name     string
 	optional bool
 	read     func(raw string) (rule string)
-}
-
-// whole reads a whole number between least and most. A fraction or an exponent is
-// not cut off or rounded but refused.
-func whole(into *int64, least, most int64) func(string) string {
-	return func(raw string) string {
-		n, err := strconv.ParseInt(raw, 10, 64)
-		if err != nil || n < least || n > most {
-			return fmt.Sprintf("must be a whole number between %d and %d, in digits only", least, most)
-		}
-		*into = n
-		return ""
-	}
-}
-
-// truth reads true or false.
-func truth(into *bool) func(string) string {
-	return func(raw string) string {
-		if raw != "true" && raw != "false" {
-			return "must be true or false"
-		}
-		*into = raw == "true"
-		return ""
-	}
 }
 
 // faultsMost bounds how much longer than its body an answer can be.
@@ -57,8 +33,11 @@ func readObject(c *fiber.Ctx, fields ...field) error {
 	if err := checkMedia(c); err != nil {
 		return err
 	}
-	// Body would unpack what is compressed, without any limit.
-	decoder := json.NewDecoder(bytes.NewReader(c.BodyRaw()))
+	body := c.BodyRaw() // Body would unpack what is compressed, without any limit
+	if !utf8.Valid(body) {
+		return &problem{code: badJSON, detail: "it is not UTF-8"} // the decoder would read it as something else
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
 	faults, err := readFields(decoder, fields)
 	var own *problem
 	var syntax *json.SyntaxError
@@ -99,7 +78,7 @@ func readFields(decoder *json.Decoder, fields []field) (faults []fieldFault, err
 			rule = fields[i].read(string(raw))
 		}
 		if rule != "" {
-			faults = append(faults, fieldFault{pointer(word), rule})
+			faults = append(faults, fieldFault{Pointer: pointer(word), Detail: rule})
 		}
 		seen[word] = true
 	}
@@ -114,11 +93,14 @@ func readFields(decoder *json.Decoder, fields []field) (faults []fieldFault, err
 	}
 	for _, f := range fields {
 		if !f.optional && !seen[f.name] {
-			faults = append(faults, fieldFault{pointer(f.name), "is missing"})
+			faults = append(faults, fieldFault{Pointer: pointer(f.name), Detail: "is missing"})
 		}
 	}
 	return faults, nil
 }
+
+// wholeBody is the JSON pointer to the whole object.
+const wholeBody = "#"
 
 // pointer is the JSON pointer to a top-level field, as a URI fragment.
 func pointer(name string) string {

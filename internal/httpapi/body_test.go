@@ -1,12 +1,7 @@
 package httpapi
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"net"
 	"strings"
 	"testing"
 
@@ -23,9 +18,9 @@ func FuzzReadFields(f *testing.F) {
 		var quantity, price int64
 		var exact bool
 		faults, err := readFields(json.NewDecoder(strings.NewReader(text)), []field{
-			{name: "quantity", read: whole(&quantity, 1, sale.MaxStock)},
-			{name: "price", read: whole(&price, 1, sale.MaxPoints)},
-			{name: "exact", read: truth(&exact), optional: true},
+			{name: "quantity", read: into(&quantity, whole(1, sale.MaxStock))},
+			{name: "price", read: into(&price, whole(1, sale.MaxPoints))},
+			{name: "exact", read: into(&exact, truth), optional: true},
 		})
 		if len(faults) > faultsMost {
 			t.Errorf("%d faults", len(faults))
@@ -41,37 +36,4 @@ func FuzzReadFields(f *testing.F) {
 			t.Errorf("%q is read as %d %d %t, by encoding/json as %+v, %v", text, quantity, price, exact, got, err)
 		}
 	})
-}
-
-// sqlState is an error as Postgres' driver makes them.
-type sqlState string
-
-func (s sqlState) Error() string    { return "postgres: " + string(s) }
-func (s sqlState) SQLState() string { return string(s) }
-
-// TestFaultThatPasses: what passes is a 503, what does not is a 500.
-func TestFaultThatPasses(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		err  error
-		want code
-	}{
-		{context.DeadlineExceeded, unavailable},
-		{io.EOF, unavailable},
-		{io.ErrUnexpectedEOF, unavailable},
-		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, unavailable},
-		{&net.DNSError{Err: "no such host"}, unavailable},
-		{sqlState("57P01"), unavailable}, // shutting down
-		{sqlState("53300"), unavailable}, // too many connections
-		{sqlState("55P03"), unavailable}, // lock not got
-		{sqlState("40P01"), unavailable}, // deadlock
-		{sqlState("23505"), internal},
-		{sqlState("42P01"), internal},
-		{sqlState(""), internal},
-		{errors.New("script admit gave an unknown answer"), internal},
-	} {
-		if got := problemOf(fmt.Errorf("admit: %w", c.err)).code; got != c.want {
-			t.Errorf("%v is answered as %s, want %s", c.err, got, c.want)
-		}
-	}
 }

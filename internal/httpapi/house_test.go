@@ -25,6 +25,7 @@ import (
 	"sluice/internal/partition"
 	"sluice/internal/receipts"
 	"sluice/internal/sale"
+	"sluice/internal/sessions"
 	"sluice/internal/settlement"
 )
 
@@ -43,11 +44,13 @@ type house struct {
 	t        *testing.T
 	api      *API
 	addr     string
+	postgres string // its URL
 	ledger   *ledger.Ledger
 	store    *partition.Store
 	accounts *accounts.Accounts
 	registry *prometheus.Registry
 	log      *logbook
+	secrets  *secrets // all that was said and must not be heard again
 	client   *http.Client
 
 	consumer *settlement.Consumer
@@ -62,10 +65,12 @@ func open(t *testing.T, change ...func(*Options)) *house {
 
 func openOn(t *testing.T, redis string, change ...func(*Options)) *house {
 	t.Helper()
-	h := &house{t: t, registry: prometheus.NewRegistry(), log: &logbook{},
+	h := &house{t: t, registry: prometheus.NewRegistry(), log: &logbook{}, secrets: &secrets{said: map[string]bool{}},
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	t.Cleanup(func() { h.secrets.check(t, h.log.String()) })
+	h.postgres = embeddedtest.Postgres(t)
 	var err error
-	if h.ledger, err = ledger.Open(t.Context(), ledger.Options{URL: embeddedtest.Postgres(t)}); err != nil {
+	if h.ledger, err = ledger.Open(t.Context(), ledger.Options{URL: h.postgres}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.ledger.Close)
@@ -76,7 +81,12 @@ func openOn(t *testing.T, redis string, change ...func(*Options)) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.store.Close() })
-	if h.accounts, err = accounts.New(h.ledger, []accounts.Key{keyNow}); err != nil {
+	signedIn, err := sessions.Open(t.Context(), redis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { signedIn.Close() })
+	if h.accounts, err = accounts.New(h.ledger, signedIn, []accounts.Key{keyNow}); err != nil {
 		t.Fatal(err)
 	}
 	o := Options{
@@ -268,6 +278,7 @@ func (h *house) send(method, path, token, body string, headers ...string) (r rep
 			return r, fmt.Errorf("%s %s: %w in %q", method, path, err, raw)
 		}
 	}
+	h.secrets.note(request, body, r)
 	return r, nil
 }
 

@@ -1,15 +1,43 @@
 // Package httpapi is the face of Sluice to programs: JSON over /v1. It is the
 // only package that knows fiber.
 //
-//	GET  /v1/sales/{id}             how a sale stands              → 200
-//	POST /v1/sales/{id}/bids        a buyer bids                   → 202, a receipt
-//	GET  /v1/receipts/{id}          where a request stands         → 200
-//	POST /v1/receipts/{id}/refund   a buyer wants his points back  → 202, a receipt of its own
+//	POST   /v1/auth/signup             a buyer or seller comes            → 201, tokens
+//	POST   /v1/auth/signin             … comes back                       → 200, tokens
+//	POST   /v1/auth/refresh            … stays: each token works once     → 200, tokens
+//	POST   /v1/auth/signout            … goes                             → 204
 //
-// A 202 says that the request is queued and will end in exactly one outcome.
-// Location names its receipt, Retry-After and poll_after_ms when to ask again. A
-// POST may carry an Idempotency-Key: the same request under the same key gets the
-// same receipt, as it stands by then, and Idempotency-Replayed: true.
+//	GET    /v1/me                      who am I                           → 200
+//	PATCH  /v1/me                      another password or e-mail         → 200
+//	DELETE /v1/me                      … and nobody any more              → 204
+//	GET    /v1/me/wallet               my points, and where they went     → 200, paged
+//	POST   /v1/me/wallet/topups        points out of nothing: a sandbox   → 201
+//	GET    /v1/me/receipts             what came of my requests           → 200, paged
+//
+//	POST   /v1/sales                   a seller offers something          → 201, the sale
+//	GET    /v1/sales                   what is offered                    → 200, paged
+//	GET    /v1/sales/{id}              how a sale stands                  → 200
+//	GET    /v1/sales/{id}/prices       its price curve                    → 200
+//	PATCH  /v1/sales/{id}              its seller changes it              → 200; more stock: 202, a receipt
+//	DELETE /v1/sales/{id}              … takes it back before it opens    → 204
+//	GET    /v1/sales/{id}/receipts     … sees who bought                  → 200, paged
+//	GET    /v1/sales/{id}/summary      … and what it brought              → 200
+//	POST   /v1/sales/{id}/bids         a buyer bids                       → 202, a receipt
+//
+//	GET    /v1/receipts/{id}           where a request stands             → 200
+//	POST   /v1/receipts/{id}/refund    a buyer wants his points back      → 202, a receipt of its own
+//
+// routes.go has the one table of them with who may ask. A 202 says that the
+// request is queued and will end in exactly one outcome. Location names its
+// receipt, Retry-After and poll_after_ms when to ask again.
+//
+// What makes something (a sale, a top-up, a request) takes an Idempotency-Key: the
+// same request under the same key gets what the first one made, as it stands by
+// then, and Idempotency-Replayed: true. The POSTs of auth take none: a second
+// sign-up finds the e-mail taken, a second sign-in is another session.
+//
+// A list answers limit things (1 to 100, else 20), and next_cursor while there are
+// more. Lists go by keyset: what comes or goes while somebody turns the pages
+// makes him miss or see twice nothing that stayed.
 //
 // Every error is a problem document (RFC 9457) with a stable code; problem.go
 // has the one table of them. After a 503 or 500 it is not known whether the
@@ -65,10 +93,12 @@ type API struct {
 	catalog   *catalog.Catalog
 	accounts  *accounts.Accounts
 	log       zerolog.Logger
+	glimpses  zerolog.Logger // log, sampled
 	metrics   *metrics
 
 	app         *fiber.App
-	patterns    map[string]bool // of all routes
+	patterns    map[string]bool    // of all routes
+	hot         map[[2]string]bool // method and pattern of those whose log lines are sampled
 	workTimeout time.Duration
 
 	mu       sync.Mutex
@@ -81,7 +111,9 @@ func New(o Options) *API {
 	a := &API{
 		admission: o.Admission, receipts: o.Receipts, catalog: o.Catalog, accounts: o.Accounts,
 		log: o.Log, metrics: newMetrics(o.Registry),
-		patterns:    map[string]bool{},
+		// Every request of a quiet hour, a glimpse of a crowd: a line costs as much as an answer.
+		glimpses: o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second, NextSampler: &zerolog.BasicSampler{N: 1000}}),
+		patterns: map[string]bool{}, hot: map[[2]string]bool{},
 		workTimeout: cmp.Or(o.WorkTimeout, 5*time.Second),
 	}
 	a.app = fiber.New(fiber.Config{
@@ -107,6 +139,7 @@ func New(o Options) *API {
 	a.app.Use(a.around)
 	for _, r := range a.routes() {
 		a.patterns[r.pattern] = true
+		a.hot[[2]string{r.method, r.pattern}] = r.use == hot
 		if r.method == fiber.MethodGet {
 			a.app.Get(r.pattern, a.guarded(r)) // and HEAD
 			continue
@@ -114,24 +147,6 @@ func New(o Options) *API {
 		a.app.Add(r.method, r.pattern, a.guarded(r))
 	}
 	return a
-}
-
-// route is one row of the API: who may ask, and who answers.
-type route struct {
-	method, pattern string
-	roles           []accounts.Role // who may; empty: everybody signed in
-	unknown         code            // what sale.ErrUnknown means here
-	answer          func(context.Context, *fiber.Ctx, accounts.Who) error
-}
-
-func (a *API) routes() []route {
-	buyers := []accounts.Role{accounts.Buyer}
-	return []route{
-		{fiber.MethodGet, "/v1/sales/:id", nil, unknownSale, a.showSale},
-		{fiber.MethodPost, "/v1/sales/:id/bids", buyers, unknownSale, a.bid},
-		{fiber.MethodGet, receiptsPath + ":id", nil, unknownReceipt, a.showReceipt},
-		{fiber.MethodPost, receiptsPath + ":id/refund", buyers, unknownReceipt, a.refund},
-	}
 }
 
 // Serve answers what comes in on l. It returns nil as soon as Shutdown is called,

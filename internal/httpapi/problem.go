@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"sluice/internal/accounts"
+	"sluice/internal/catalog"
 	"sluice/internal/sale"
 )
 
@@ -23,10 +25,14 @@ type code string
 const (
 	badRequest       code = "bad_request"
 	badJSON          code = "bad_json"
+	badQuery         code = "bad_query"
+	badCursor        code = "bad_cursor"
 	badKey           code = "idempotency_key_invalid"
 	unauthorized     code = "unauthorized"
 	tokenExpired     code = "token_expired"
 	tokenInvalid     code = "token_invalid"
+	badCredentials   code = "bad_credentials"
+	sessionEnded     code = "session_ended"
 	forbidden        code = "forbidden"
 	notYours         code = "not_yours"
 	notFound         code = "not_found"
@@ -34,9 +40,14 @@ const (
 	unknownReceipt   code = "unknown_receipt"
 	methodNotAllowed code = "method_not_allowed"
 	requestTimeout   code = "request_timeout"
+	emailTaken       code = "email_taken"
+	accountBusy      code = "account_busy"
+	tooLate          code = "too_late"
+	tooMuch          code = "too_much"
 	bodyTooLarge     code = "body_too_large"
 	badMediaType     code = "unsupported_media_type"
 	invalidFields    code = "invalid_fields"
+	throttled        code = "throttled"
 	headerTooLarge   code = "header_too_large"
 	internal         code = "internal"
 	methodUnknown    code = "method_unknown"
@@ -50,11 +61,15 @@ var answers = map[code]struct {
 }{
 	badRequest: {400, "The request cannot be read"},
 	badJSON:    {400, "The body is not one JSON object"},
+	badQuery:   {400, "A parameter of the query is unknown, repeated or breaks a rule"},
+	badCursor:  {400, "The cursor is none of this list with these filters"},
 	badKey:     {400, "Idempotency-Key must be 1 to 255 visible ASCII characters, once"},
 
-	unauthorized: {401, "A bearer token is needed"},
-	tokenExpired: {401, "The token has expired"},
-	tokenInvalid: {401, "The token is not valid"},
+	unauthorized:   {401, "A bearer token is needed"},
+	tokenExpired:   {401, "The token has expired"},
+	tokenInvalid:   {401, "The token is not valid"},
+	badCredentials: {401, "E-mail or password is wrong"}, // 403 from who is signed in: his token is good
+	sessionEnded:   {401, "The session has ended: sign in again"},
 
 	forbidden: {403, "Your role may not do this"},
 	notYours:  {403, "This belongs to somebody else"},
@@ -66,6 +81,10 @@ var answers = map[code]struct {
 	methodNotAllowed: {405, "This address does not know the method"},
 	requestTimeout:   {408, "The request took too long to arrive"},
 
+	emailTaken:                {409, "An account has this e-mail already"},
+	accountBusy:               {409, "A sale of this account is not paid out yet"},
+	tooLate:                   {409, "The sale is open or about to be: this may not change any more"},
+	tooMuch:                   {409, "The wallet, or all wallets together, cannot hold so much"},
 	code(sale.RefusedNotOpen): {409, "The sale is not open yet"},
 	code(sale.RefusedClosed):  {409, "The sale is closed"},
 	code(sale.RefusedSoldOut): {409, "The sale is sold out"},
@@ -77,6 +96,7 @@ var answers = map[code]struct {
 	code(sale.RefusedMismatch): {422, "This Idempotency-Key was used for another request"},
 
 	code(sale.RefusedRate): {429, "You ask too often"},
+	throttled:              {429, "Too many attempts"},
 	headerTooLarge:         {431, "The request line and headers are too large"},
 
 	internal:                   {500, "Something went wrong on our side"},
@@ -93,8 +113,25 @@ var words = []struct {
 }{
 	{accounts.ErrExpired, tokenExpired},
 	{accounts.ErrToken, tokenInvalid},
+	{accounts.ErrCredentials, badCredentials},
+	{accounts.ErrSession, sessionEnded},
+	{accounts.ErrReplayed, sessionEnded}, // the thief and the one he stole from are told the same
+	{accounts.ErrTaken, emailTaken},
+	{accounts.ErrBusy, accountBusy},
+	{accounts.ErrTooMuch, tooMuch},
+	{catalog.ErrOpened, tooLate},
 	{sale.ErrNotYours, notYours},
 	{sale.ErrUnavailable, unavailable},
+}
+
+// rules is the table from the errors that are rules of one field to that field.
+var rules = []struct {
+	err   error
+	field string
+}{
+	{accounts.ErrEmail, "email"},
+	{accounts.ErrPassword, "password"},
+	{accounts.ErrRole, "role"},
 }
 
 // framework is the table from fiber's errors, which are statuses, to codes. What
@@ -110,17 +147,24 @@ var framework = map[int]code{
 // problem is an error that knows its answer.
 type problem struct {
 	code       code
+	status     int           // instead of the table's
 	detail     string        // more than the title says, for a person
-	fields     []fieldFault  // of invalidFields
+	fields     []fieldFault  // what is wrong with what was sent
 	retryAfter time.Duration // 0: not known
 }
 
 func (p *problem) Error() string { return string(p.code) }
 
-// fieldFault is one field of a body that breaks a rule.
+// fieldFault is one field of a body, or parameter of a query, that breaks a rule.
 type fieldFault struct {
-	Pointer string `json:"pointer"` // JSON pointer as a URI fragment
-	Detail  string `json:"detail"`
+	Pointer   string `json:"pointer,omitempty"` // JSON pointer as a URI fragment
+	Parameter string `json:"parameter,omitempty"`
+	Detail    string `json:"detail"`
+}
+
+// invalid is the problem of one thing in a body that breaks a rule.
+func invalid(pointer, rule string) *problem {
+	return &problem{code: invalidFields, fields: []fieldFault{{Pointer: pointer, Detail: rule}}}
 }
 
 // problemOf answers what err is to the one who asked.
@@ -131,11 +175,20 @@ func problemOf(err error) *problem {
 	var own *problem
 	var refusal *sale.Refusal
 	var status *fiber.Error
+	var throttle accounts.ErrThrottled
+	var opened *catalog.Opened
+	var faults sale.Faults
 	switch {
 	case errors.As(err, &own):
 		return own
 	case errors.As(err, &refusal) && answers[code(refusal.Code)].status != 0:
 		return &problem{code: code(refusal.Code), retryAfter: refusal.RetryAfter}
+	case errors.As(err, &throttle):
+		return &problem{code: throttled, retryAfter: throttle.RetryAfter}
+	case errors.As(err, &opened):
+		return &problem{code: tooLate, fields: pointed(opened.Fields)}
+	case errors.As(err, &faults):
+		return &problem{code: invalidFields, fields: pointed(faults)}
 	case errors.As(err, &status):
 		if known, ok := framework[status.Code]; ok {
 			return &problem{code: known}
@@ -147,10 +200,24 @@ func problemOf(err error) *problem {
 			return &problem{code: word.code}
 		}
 	}
+	for _, rule := range rules {
+		if errors.Is(err, rule.err) {
+			return invalid(pointer(rule.field), rule.err.Error())
+		}
+	}
 	if passes(err) {
 		return &problem{code: unavailable}
 	}
 	return &problem{code: internal}
+}
+
+// pointed answers the faults of a sale as those of the body it was made of.
+func pointed(faults sale.Faults) []fieldFault {
+	fields := make([]fieldFault, len(faults))
+	for i, fault := range faults {
+		fields[i] = fieldFault{Pointer: pointer(fault.Field), Detail: fault.Rule}
+	}
+	return fields
 }
 
 // passes says whether err is a connection that broke, was refused or took too
@@ -186,14 +253,15 @@ type document struct {
 
 const problemType = "application/problem+json"
 
-// refuse answers err. The error itself is for the log only.
-func refuse(c *fiber.Ctx, err error) {
+// refuse answers err and says by which code. The error itself is for the log only.
+func refuse(c *fiber.Ctx, err error) code {
 	p := problemOf(err)
 	answer := answers[p.code]
+	answer.status = cmp.Or(p.status, answer.status)
 	switch answer.status {
 	case http.StatusUnauthorized:
 		challenge := `Bearer realm="sluice"`
-		if p.code != unauthorized {
+		if p.code == tokenExpired || p.code == tokenInvalid {
 			challenge += fmt.Sprintf(`, error="invalid_token", error_description="%s"`, answer.title)
 		}
 		c.Set(fiber.HeaderWWWAuthenticate, challenge)
@@ -208,6 +276,7 @@ func refuse(c *fiber.Ctx, err error) {
 		Type: "/docs/errors#" + string(p.code), Title: answer.title, Status: answer.status, Code: p.code,
 		Detail: p.detail, Instance: c.Path(), RequestID: requestID(c), RetryAfterMS: p.retryAfter.Milliseconds(), Errors: p.fields,
 	}, problemType)
+	return p.code
 }
 
 // wholeSeconds is d as Retry-After wants it, rounded up, at least 1.

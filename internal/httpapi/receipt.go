@@ -19,6 +19,7 @@ type receiptBody struct {
 	Receipt     uuid.UUID `json:"receipt"`
 	Verb        string    `json:"verb"`
 	Sale        int64     `json:"sale"`
+	Buyer       int64     `json:"buyer,omitempty"` // account, for the seller
 	Status      string    `json:"status"`
 	Reason      string    `json:"reason,omitempty"`       // of a rejected one
 	Quantity    int64     `json:"quantity,omitempty"`     // units, of a bid

@@ -113,7 +113,7 @@ func TestBadInput(t *testing.T) {
 		{"root", "GET", "/", token, "", 404, "not_found", nil},
 		{"a slash too many", "GET", fmt.Sprintf("/v1/sales/%d/", s.ID), token, "", 404, "not_found", nil},
 		{"another letter", "GET", fmt.Sprintf("/V1/sales/%d", s.ID), token, "", 404, "not_found", nil},
-		{"wrong method", "DELETE", "/v1/sales/1", token, "", 405, "method_not_allowed", nil},
+		{"wrong method", "PUT", "/v1/sales/1", token, "", 405, "method_not_allowed", nil},
 		{"bids cannot be listed", "GET", bids(s.ID), token, "", 405, "method_not_allowed", nil},
 		{"a method nobody knows", "BID", bids(s.ID), token, goodBid, 501, "method_unknown", nil},
 		{"too many headers", "GET", "/v1/sales/1", token, "", 431, "header_too_large", []string{"X-Long: " + strings.Repeat("x", 9<<10)}},
@@ -212,7 +212,7 @@ func TestBadFields(t *testing.T) {
 func TestAllowNamesTheMethods(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	for path, want := range map[string]string{"/v1/sales/1": "GET, HEAD", "/v1/sales/1/bids": "POST", receiptsPath + "x": "GET, HEAD", receiptsPath + "x/refund": "POST"} {
+	for path, want := range map[string]string{"/v1/sales/1": "GET, HEAD, DELETE, PATCH", "/v1/sales/1/bids": "POST", receiptsPath + "x": "GET, HEAD", receiptsPath + "x/refund": "POST"} {
 		if got := h.ask("PUT", path, "", "").header.Get("Allow"); got != want {
 			t.Errorf("%s: Allow %q, want %q", path, got, want)
 		}

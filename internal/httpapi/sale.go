@@ -2,21 +2,26 @@ package httpapi
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	"sluice/internal/accounts"
+	"sluice/internal/catalog"
 	"sluice/internal/sale"
 )
 
+const salesPath = "/v1/sales/"
+
 // saleBody is a sale as JSON. What does not apply is left out.
 type saleBody struct {
-	Sale   int64      `json:"sale"`
-	Kind   sale.Kind  `json:"kind"`
-	Seller int64      `json:"seller"`
-	Title  string     `json:"title"`
-	State  sale.Shown `json:"state"`
+	Sale        int64      `json:"sale"`
+	Kind        sale.Kind  `json:"kind"`
+	Seller      int64      `json:"seller"`
+	Title       string     `json:"title"`
+	Description string     `json:"description,omitempty"` // not in lists
+	State       sale.Shown `json:"state"`
 
 	Price      int64     `json:"price"` // points per unit, at now
 	NextDropAt time.Time `json:"next_drop_at,omitzero"`
@@ -28,12 +33,14 @@ type saleBody struct {
 	Rate       int64       `json:"rate,omitempty"` // basis points, of percentage
 	Period     int64       `json:"period"`         // seconds between two drops
 
-	Limit       int64      `json:"limit"` // units one buyer may have
-	OpensAt     time.Time  `json:"opens_at"`
-	ClosesAt    time.Time  `json:"closes_at"`
-	RefundUntil time.Time  `json:"refund_until,omitzero"` // refunds from closes_at to here; none: no refunds
-	Stock       *stockBody `json:"stock,omitempty"`       // units; only when shown
-	Now         time.Time  `json:"now"`                   // stream time of this answer
+	Limit        int64      `json:"limit"` // units one buyer may have
+	OpensAt      time.Time  `json:"opens_at"`
+	ClosesAt     time.Time  `json:"closes_at"`
+	RefundWindow int64      `json:"refund_window"`         // seconds from closes_at
+	RefundUntil  time.Time  `json:"refund_until,omitzero"` // refunds from closes_at to here; none: no refunds
+	ShowStock    bool       `json:"show_stock"`            // whether buyers see the stock
+	Stock        *stockBody `json:"stock,omitempty"`       // units; only when shown
+	Now          time.Time  `json:"now"`                   // moment that state and price are of
 }
 
 type stockBody struct {
@@ -43,21 +50,14 @@ type stockBody struct {
 	Sold  int64 `json:"sold"`
 }
 
-// showSale is GET /v1/sales/{id}. Its seller always sees the stock.
-func (a *API) showSale(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
-	id, err := saleID(c)
-	if err != nil {
-		return err
-	}
-	s, now, err := a.catalog.Sale(ctx, id)
-	if err != nil {
-		return err
-	}
+// saleFor is s as who may see it at now: its seller always sees the stock.
+func saleFor(who accounts.Who, s *sale.Stand, now sale.Instant) saleBody {
 	body := saleBody{
-		Sale: s.ID, Kind: s.Kind, Seller: s.Seller, Title: s.Title, State: s.ShownAt(now, s.Free),
+		Sale: s.ID, Kind: s.Kind, Seller: s.Seller, Title: s.Title, Description: s.Description, State: s.ShownAt(now, s.Free),
 		Price:  s.PriceAt(now),
 		Policy: s.Price.Policy, StartPrice: s.Price.Start, Drop: s.Price.Drop, Rate: s.Price.Rate, Period: int64(s.Price.Period / time.Second),
-		Limit: s.Limit, OpensAt: s.OpensAt.Time(), ClosesAt: s.ClosesAt.Time(), Now: now.Time(),
+		Limit: s.Limit, OpensAt: s.OpensAt.Time(), ClosesAt: s.ClosesAt.Time(), RefundWindow: int64(s.RefundWindow / time.Second),
+		ShowStock: s.ShowStock, Now: now.Time(),
 	}
 	if next, drops := s.NextDrop(now); drops {
 		body.NextDropAt, body.NextPrice = next.Time(), s.PriceAt(next)
@@ -67,6 +67,96 @@ func (a *API) showSale(ctx context.Context, c *fiber.Ctx, who accounts.Who) erro
 	}
 	if s.ShowStock || who.Account == s.Seller {
 		body.Stock = &stockBody{Total: s.Stock, Free: s.Free, Held: s.Held, Sold: s.Sold}
+	}
+	return body
+}
+
+// showSale is GET /v1/sales/{id}.
+func (a *API) showSale(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
+	id, err := saleID(c)
+	if err != nil {
+		return err
+	}
+	s, now, err := a.catalog.Sale(ctx, id)
+	if err != nil {
+		return err
+	}
+	return c.JSON(saleFor(who, s, now))
+}
+
+// salesBody is a page of sales as JSON.
+type salesBody struct {
+	Sales      []saleBody `json:"sales"`
+	NextCursor string     `json:"next_cursor,omitempty"`
+	Now        time.Time  `json:"now"`
+}
+
+// The orders of sales.
+const (
+	byOpening     = "opens_at"
+	byOpeningDown = "-opens_at"
+	byClosing     = "closes_at"
+	byClosingDown = "-closes_at"
+)
+
+// listSales is GET /v1/sales.
+func (a *API) listSales(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
+	var filter catalog.Filter
+	order := byOpening
+	page, err := readPage(c, listSales, 0,
+		param{"kind", into(&filter.Kind, oneOf(sale.Auction, sale.Reservation, sale.Coupon, sale.Event))},
+		param{"state", into(&filter.State, oneOf(sale.ShownScheduled, sale.ShownOpen, sale.ShownSoldOut, sale.ShownClosed))},
+		param{"seller", into(&filter.Seller, whole(1, sale.MaxPoints))},
+		param{"order", into(&order, oneOf(byOpening, byOpeningDown, byClosing, byClosingDown))},
+	)
+	if err != nil {
+		return err
+	}
+	filter.Order, filter.Descending = catalog.Order(strings.TrimPrefix(order, "-")), strings.HasPrefix(order, "-")
+	filter.Limit, filter.After = page.limit, catalog.Cursor{At: page.after.at, ID: page.after.id}
+	stands, more, now, err := a.catalog.List(ctx, filter)
+	if err != nil {
+		return err
+	}
+	body := salesBody{Sales: make([]saleBody, len(stands)), Now: now.Time()}
+	for i, s := range stands {
+		body.Sales[i] = saleFor(who, s, now)
+		body.Sales[i].Description = ""
+		last := position{at: s.OpensAt, id: s.ID}
+		if filter.Order == catalog.ByClosing {
+			last.at = s.ClosesAt
+		}
+		body.NextCursor = page.next(more, last)
+	}
+	return c.JSON(body)
+}
+
+// pricesBody is a sale's price curve as JSON.
+type pricesBody struct {
+	Sale   int64      `json:"sale"`
+	Now    time.Time  `json:"now"`
+	Prices []stepBody `json:"prices"` // from opens_at on, each until the next one
+}
+
+type stepBody struct {
+	At    time.Time `json:"at"`
+	Price int64     `json:"price"` // points per unit
+}
+
+// showPrices is GET /v1/sales/{id}/prices.
+func (a *API) showPrices(ctx context.Context, c *fiber.Ctx, _ accounts.Who) error {
+	id, err := saleID(c)
+	if err != nil {
+		return err
+	}
+	s, now, err := a.catalog.Sale(ctx, id)
+	if err != nil {
+		return err
+	}
+	steps := s.Prices()
+	body := pricesBody{Sale: id, Now: now.Time(), Prices: make([]stepBody, len(steps))}
+	for i, step := range steps {
+		body.Prices[i] = stepBody{At: step.At.Time(), Price: step.Price}
 	}
 	return c.JSON(body)
 }

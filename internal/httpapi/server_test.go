@@ -23,7 +23,7 @@ import (
 // bare is an API without stores, with routes of the test's own.
 func bare(t *testing.T, change func(*Options), routes map[string]fiber.Handler) (*API, *logbook) {
 	t.Helper()
-	known, err := accounts.New(nil, []accounts.Key{keyNow})
+	known, err := accounts.New(nil, nil, []accounts.Key{keyNow})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,16 +313,16 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	api, _ := bare(t, nil, nil)
 	addr := serve(t, api)
-	for _, path := range []string{"/v1/sales/1", "/v1/sales/2", "/a", "/b"} {
+	for _, path := range []string{"/v1/receipts/1", "/v1/receipts/2", "/a", "/b"} {
 		if _, err := get(addr, path); err != nil {
 			t.Fatal(err)
 		}
 	}
-	raw(t, addr, "BREW /v1/sales/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	raw(t, addr, "BREW /v1/receipts/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	want := `
 		# HELP sluice_http_requests_total Requests answered, by route (none: no such route, or unreadable), method and status.
 		# TYPE sluice_http_requests_total counter
-		sluice_http_requests_total{method="GET",route="/v1/sales/:id",status="401"} 2
+		sluice_http_requests_total{method="GET",route="/v1/receipts/:id",status="401"} 2
 		sluice_http_requests_total{method="GET",route="none",status="404"} 2
 		sluice_http_requests_total{method="other",route="none",status="501"} 1
 	`

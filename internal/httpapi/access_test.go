@@ -1,0 +1,254 @@
+package httpapi
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sluice/internal/accounts"
+)
+
+// askers are the columns of the matrix below. The sale, the receipt and the bids
+// of a question are the buyer's and the seller's; "other" is somebody of the same
+// role to whom they do not belong.
+var askers = []string{"nobody", "liar", "buyer", "other", "seller", "other", "admin"}
+
+// matrix says what every route answers whom: a status, or the code of a refusal.
+//
+//	nobody        liar          buyer     other     seller    other     admin
+var matrix = map[string]string{
+	"POST /v1/auth/signup":  "201           201           201       201       201       201       201",
+	"POST /v1/auth/signin":  "200           200           200       200       200       200       200",
+	"POST /v1/auth/refresh": "200           200           200       200       200       200       200",
+	"POST /v1/auth/signout": "204           204           204       204       204       204       204",
+
+	"GET /v1/me":                "unauthorized  token_invalid 200       200       200       200       200",
+	"PATCH /v1/me":              "unauthorized  token_invalid 200       200       200       200       200",
+	"DELETE /v1/me":             "unauthorized  token_invalid 204       204       204       204       204",
+	"GET /v1/me/wallet":         "unauthorized  token_invalid 200       200       200       200       200",
+	"POST /v1/me/wallet/topups": "unauthorized  token_invalid 201       201       201       201       201",
+	"GET /v1/me/receipts":       "unauthorized  token_invalid 200       200       200       200       200",
+
+	"POST /v1/sales":             "unauthorized  token_invalid forbidden forbidden 201       201       forbidden",
+	"GET /v1/sales":              "200           token_invalid 200       200       200       200       200",
+	"GET /v1/sales/:id":          "200           token_invalid 200       200       200       200       200",
+	"GET /v1/sales/:id/prices":   "200           token_invalid 200       200       200       200       200",
+	"PATCH /v1/sales/:id":        "unauthorized  token_invalid forbidden forbidden 200       not_yours forbidden",
+	"PATCH /v1/sales/:id grow":   "unauthorized  token_invalid forbidden forbidden 202       not_yours forbidden",
+	"DELETE /v1/sales/:id":       "unauthorized  token_invalid forbidden forbidden 204       not_yours forbidden",
+	"GET /v1/sales/:id/receipts": "unauthorized  token_invalid forbidden forbidden 200       not_yours 200",
+	"GET /v1/sales/:id/summary":  "unauthorized  token_invalid forbidden forbidden 200       not_yours 200",
+	"POST /v1/sales/:id/bids":    "unauthorized  token_invalid 202       202       forbidden forbidden forbidden",
+
+	"GET /v1/receipts/:id":         "unauthorized  token_invalid 200       not_yours not_yours not_yours not_yours",
+	"POST /v1/receipts/:id/refund": "unauthorized  token_invalid 202       not_yours forbidden forbidden forbidden",
+}
+
+// question is a request that is all right but for who asks.
+type question struct{ token, path, body string }
+
+// questions make one of each row, fresh where asking uses something up.
+type questions struct {
+	h             *house
+	buyer, seller person
+	open          int64 // a sale of the seller's
+	receipt       string
+}
+
+func newQuestions(h *house) *questions {
+	q := &questions{h: h, buyer: h.rich(accounts.Buyer, 1_000_000), seller: h.person(accounts.Seller)}
+	s := h.sale(-time.Second, time.Hour, of(q.seller.Account))
+	q.open = s.ID
+	q.receipt = h.bid(s, q.buyer.Access, 1, 1000).text("receipt")
+	return q
+}
+
+// scheduled is a sale of the seller's that opens in an hour.
+func (q *questions) scheduled() int64 {
+	return q.h.sale(time.Hour, 2*time.Hour, of(q.seller.Account)).ID
+}
+
+// ask is the question of a row as somebody of role with that token asks it. It is
+// false when the row has none.
+func (q *questions) ask(row string, role accounts.Role, token string) (question, bool) {
+	method, path, _ := strings.Cut(row, " ")
+	path, part, _ := strings.Cut(path, " ")
+	a := question{token: token, path: path}
+	if strings.HasPrefix(path, receiptsPath) {
+		a.path = strings.Replace(path, ":id", q.receipt, 1)
+	} else {
+		a.path = strings.Replace(path, ":id", fmt.Sprint(q.open), 1)
+	}
+	switch method + " " + path {
+	case "POST /v1/auth/signup":
+		a.body = fmt.Sprintf(`{"email":"new-%d@example.org","password":"long enough","role":"buyer"}`, people.Add(1))
+	case "POST /v1/auth/signin":
+		a.body = fmt.Sprintf(`{"email":%q,"password":%q}`, q.buyer.email, q.buyer.password)
+	case "POST /v1/auth/refresh", "POST /v1/auth/signout":
+		a.body = fmt.Sprintf(`{"refresh_token":%q}`, q.h.person(accounts.Buyer).Refresh)
+	case "PATCH /v1/me", "DELETE /v1/me":
+		fresh := q.h.person(role)
+		if token == "" || strings.HasPrefix(token, "x.") { // nobody, liar
+			fresh.Access = token
+		}
+		a.token, a.body = fresh.Access, fmt.Sprintf(`{"current_password":%q}`, fresh.password)
+		if method == "PATCH" {
+			a.body = strings.Replace(a.body, "}", fmt.Sprintf(`,"email":"moved-%d@example.org"}`, people.Add(1)), 1)
+		}
+	case "POST /v1/me/wallet/topups":
+		a.body = `{"amount":5}`
+	case "POST /v1/sales":
+		a.body = offer(time.Hour)
+	case "PATCH /v1/sales/:id":
+		a.path, a.body = fmt.Sprintf("/v1/sales/%d", q.scheduled()), `{"stock":7}`
+		if part == "grow" {
+			a.path, a.body = fmt.Sprintf("/v1/sales/%d", q.open), `{"grow_by":1}`
+		}
+	case "DELETE /v1/sales/:id":
+		a.path = fmt.Sprintf("/v1/sales/%d", q.scheduled())
+	case "POST /v1/sales/:id/bids":
+		a.body = goodBid
+	case "GET /v1/me", "GET /v1/me/wallet", "GET /v1/me/receipts", "GET /v1/sales", "GET /v1/sales/:id", "GET /v1/sales/:id/prices",
+		"GET /v1/sales/:id/receipts", "GET /v1/sales/:id/summary", "GET /v1/receipts/:id", "POST /v1/receipts/:id/refund":
+	default:
+		return a, false
+	}
+	return a, true
+}
+
+// missing names what is in want and not in have.
+func missing[A, B any](want map[string]A, have map[string]B) (names []string) {
+	for name := range want {
+		if _, ok := have[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// routesOf are all routes that fiber knows, as "METHOD /pattern". A HEAD is its
+// GET without the body.
+func routesOf(t *testing.T, api *API) map[string]bool {
+	t.Helper()
+	all := map[string]bool{}
+	for _, r := range api.app.GetRoutes(true) {
+		all[r.Method+" "+r.Path] = true
+	}
+	for name := range all {
+		if path, is := strings.CutPrefix(name, "HEAD "); is {
+			if !all["GET "+path] {
+				t.Errorf("%s has no GET", name)
+			}
+			delete(all, name)
+		}
+	}
+	if len(all) != len(api.routes()) {
+		t.Errorf("fiber knows %d routes, the table has %d", len(all), len(api.routes()))
+	}
+	return all
+}
+
+// TestWhoMayAsk holds every route that fiber knows against the matrix, and asks
+// each as everybody. A route that is not in it fails: say first who may use it.
+func TestWhoMayAsk(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	routes := routesOf(t, h.api)
+	rows := map[string]bool{}
+	for row := range matrix {
+		rows[strings.Join(strings.Fields(row)[:2], " ")] = true
+	}
+	for _, name := range missing(routes, rows) {
+		t.Errorf("%s is not in the matrix", name)
+	}
+	for _, name := range missing(rows, routes) {
+		t.Errorf("%s is in the matrix and no route", name)
+	}
+
+	q := newQuestions(h)
+	admin := h.person(accounts.Admin)
+	roles := []accounts.Role{accounts.Buyer, accounts.Buyer, accounts.Buyer, accounts.Buyer, accounts.Seller, accounts.Seller, accounts.Admin}
+	tokens := []string{"", "x." + uuid.NewString() + ".y", q.buyer.Access, h.rich(accounts.Buyer, 10_000).Access,
+		q.seller.Access, h.person(accounts.Seller).Access, admin.Access}
+	for row, line := range matrix {
+		cells := strings.Fields(line)
+		if len(cells) != len(askers) {
+			t.Fatalf("%s has %d cells", row, len(cells))
+		}
+		for i, want := range cells {
+			asked, ok := q.ask(row, roles[i], tokens[i])
+			if !ok {
+				t.Fatalf("%s has no question", row)
+			}
+			method, _, _ := strings.Cut(row, " ")
+			r := h.ask(method, asked.path, asked.token, asked.body)
+			if got := verdict(r); got != want {
+				t.Errorf("%s by %s (column %d): %s, want %s: %s", row, askers[i], i, got, want, r.raw)
+			}
+			if method == "GET" { // a HEAD lets in nobody else
+				if head := h.ask("HEAD", asked.path, asked.token, ""); head.status != r.status || head.raw != "" {
+					t.Errorf("HEAD of %s by %s: %d %q, GET says %d", row, askers[i], head.status, head.raw, r.status)
+				}
+			}
+		}
+		// A token that has been good is no better than none.
+		expired, err := h.accounts.Token(accounts.Who{Account: q.buyer.Account, Role: accounts.Buyer}, -time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "token_expired"
+		if cells[1] != "token_invalid" {
+			want = cells[1] // it is not read at all
+		}
+		asked, _ := q.ask(row, accounts.Buyer, expired)
+		method, _, _ := strings.Cut(row, " ")
+		if got := verdict(h.ask(method, asked.path, expired, asked.body)); got != want {
+			t.Errorf("%s with an expired token: %s, want %s", row, got, want)
+		}
+	}
+}
+
+// verdict is a cell of the matrix.
+func verdict(r reply) string {
+	if r.status >= 400 {
+		return r.text("code")
+	}
+	return fmt.Sprint(r.status)
+}
+
+// TestMatrixCatchesAMissingRoute is the known-bad twin: a route that nobody has
+// thought of is found.
+func TestMatrixCatchesAMissingRoute(t *testing.T) {
+	t.Parallel()
+	found := missing(map[string]bool{"GET /v1/secrets": true, "GET /v1/me": true}, matrix)
+	if len(found) != 1 || found[0] != "GET /v1/secrets" {
+		t.Errorf("found %v", found)
+	}
+	if _, ok := (&questions{}).ask("GET /v1/secrets", accounts.Buyer, ""); ok {
+		t.Error("it has a question")
+	}
+}
+
+// TestHiddenStock: who sees the stock of a sale that hides it.
+func TestHiddenStock(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	seller, other, buyer, admin := h.person(accounts.Seller), h.person(accounts.Seller), h.person(accounts.Buyer), h.person(accounts.Admin)
+	s := h.sale(time.Hour, 2*time.Hour, of(seller.Account))
+	h.ask("PATCH", fmt.Sprintf("/v1/sales/%d", s.ID), seller.Access, `{"show_stock":false}`)
+	for name, c := range map[string]struct {
+		token string
+		sees  bool
+	}{"nobody": {"", false}, "seller": {seller.Access, true}, "other": {other.Access, false}, "buyer": {buyer.Access, false}, "admin": {admin.Access, false}} {
+		if r := h.ask("GET", fmt.Sprintf("/v1/sales/%d", s.ID), c.token, ""); (r.body["stock"] != nil) != c.sees || r.text("show_stock") != "false" {
+			t.Errorf("%s: %s", name, r.raw)
+		}
+		r := h.ask("GET", "/v1/sales", c.token, "")
+		if strings.Contains(r.raw, `"stock":`) != c.sees {
+			t.Errorf("%s, in the list: %s", name, r.raw)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"sluice/internal/accounts"
+	"sluice/internal/sale"
+)
+
+// route is one row of the API: who may ask, and who answers.
+type route struct {
+	method, pattern string
+	who             access
+	use             use
+	unknown         code // what sale.ErrUnknown means here
+	answer          func(context.Context, *fiber.Ctx, accounts.Who) error
+}
+
+// access says who may ask a route.
+type access struct {
+	token need
+	roles []accounts.Role // empty: every role
+}
+
+// need says what a route does with the token of who asks.
+type need int
+
+const (
+	required need = iota
+	optional      // there may be none; but a bad one is refused, not overlooked
+	ignored       // not even read: who renews his session may send the token that has expired
+)
+
+var (
+	signedIn = access{}
+	public   = access{token: optional}
+	anybody  = access{token: ignored}
+	buyers   = access{roles: []accounts.Role{accounts.Buyer}}
+	sellers  = access{roles: []accounts.Role{accounts.Seller}}
+	owners   = access{roles: []accounts.Role{accounts.Seller, accounts.Admin}} // a sale's seller, and every admin
+)
+
+// use says how a route is used.
+type use int
+
+const (
+	plain use = iota
+	hot       // by every buyer, again and again: of its log lines a few are written
+	paged     // its answer reads the query; every other route refuses one
+)
+
+func (a *API) routes() []route {
+	const (
+		get, post, patch, del = fiber.MethodGet, fiber.MethodPost, fiber.MethodPatch, fiber.MethodDelete
+
+		oneSale    = salesPath + ":id"
+		oneReceipt = receiptsPath + ":id"
+	)
+	return []route{
+		{post, "/v1/auth/signup", anybody, plain, "", a.signUp},
+		{post, "/v1/auth/signin", anybody, plain, "", a.signIn},
+		{post, "/v1/auth/refresh", anybody, plain, "", a.refresh},
+		{post, "/v1/auth/signout", anybody, plain, "", a.signOut},
+
+		// An account that is not there any more still has tokens for some minutes.
+		{get, mePath, signedIn, plain, tokenInvalid, a.showMe},
+		{patch, mePath, signedIn, plain, tokenInvalid, a.changeMe},
+		{del, mePath, signedIn, plain, tokenInvalid, a.deleteMe},
+		{get, mePath + "/wallet", signedIn, paged, tokenInvalid, a.showWallet},
+		{post, mePath + "/wallet/topups", signedIn, plain, tokenInvalid, a.topUp},
+		{get, mePath + "/receipts", signedIn, paged, tokenInvalid, a.listMine},
+
+		{post, "/v1/sales", sellers, plain, tokenInvalid, a.createSale},
+		{get, "/v1/sales", public, paged, "", a.listSales},
+		{get, oneSale, public, hot, unknownSale, a.showSale},
+		{patch, oneSale, sellers, plain, unknownSale, a.changeSale},
+		{del, oneSale, sellers, plain, unknownSale, a.deleteSale},
+		{get, oneSale + "/prices", public, plain, unknownSale, a.showPrices},
+		{get, oneSale + "/receipts", owners, paged, unknownSale, a.listOfSale},
+		{get, oneSale + "/summary", owners, plain, unknownSale, a.showSummary},
+		{post, oneSale + "/bids", buyers, hot, unknownSale, a.bid},
+
+		{get, oneReceipt, signedIn, hot, unknownReceipt, a.showReceipt},
+		{post, oneReceipt + "/refund", buyers, hot, unknownReceipt, a.refund},
+	}
+}
+
+// guarded asks who is asking before r answers, and ends what takes too long. The
+// request's own context would end with the server, so it is not used: what is in
+// hand at a shutdown is finished.
+func (a *API) guarded(r route) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		who, err := a.admitted(c, r.who)
+		if err != nil {
+			return err
+		}
+		if r.use != paged {
+			if _, err := readQuery(c); err != nil {
+				return err
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), a.workTimeout)
+		defer cancel()
+		if err := r.answer(ctx, c, who); !errors.Is(err, sale.ErrUnknown) || r.unknown == "" {
+			return err
+		}
+		return &problem{code: r.unknown}
+	}
+}
+
+// admitted answers who asks, the zero Who where that does not matter.
+func (a *API) admitted(c *fiber.Ctx, to access) (who accounts.Who, err error) {
+	if to.token == ignored {
+		return who, nil
+	}
+	switch who, err = a.who(c); {
+	case to.token == optional && errors.Is(err, errNoToken):
+		return accounts.Who{}, nil
+	case err != nil:
+		return accounts.Who{}, err
+	case len(to.roles) > 0 && !slices.Contains(to.roles, who.Role):
+		return accounts.Who{}, &problem{code: forbidden}
+	}
+	return who, nil
+}
+
+// saleID and receiptID read the :id of a path in its one spelling. What cannot be
+// the name of anything names nothing: it is as unknown as one that is not there.
+func saleID(c *fiber.Ctx) (int64, error) { return parseSaleID(c.Params("id")) }
+
+func receiptID(c *fiber.Ctx) (uuid.UUID, error) { return parseReceiptID(c.Params("id")) }
+
+func parseSaleID(word string) (int64, error) {
+	id, err := strconv.ParseInt(word, 10, 64)
+	if err != nil || id <= 0 || strconv.FormatInt(id, 10) != word {
+		return 0, sale.ErrUnknown
+	}
+	return id, nil
+}
+
+func parseReceiptID(word string) (uuid.UUID, error) {
+	id, err := uuid.Parse(word)
+	if err != nil || id.String() != word {
+		return uuid.UUID{}, sale.ErrUnknown
+	}
+	return id, nil
+}
+
+// isName says whether word names a sale or a receipt.
+func isName(word string) bool {
+	_, noSale := parseSaleID(word)
+	_, noReceipt := parseReceiptID(word)
+	return noSale == nil || noReceipt == nil
+}

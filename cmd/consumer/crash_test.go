@@ -1,10 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -21,9 +20,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
+	"sluice/client"
 	"sluice/internal/embedded/embeddedtest"
 	"sluice/internal/process"
-	"sluice/internal/sale"
 )
 
 func TestMain(m *testing.M) { embeddedtest.Main(m) }
@@ -36,8 +35,19 @@ type fleet struct {
 	dir      string
 	env      []string
 	postgres string
-	inside   *process.Process // for what no API offers: accounts, sales, the audit
-	apis     []string
+	inside   *process.Process // for what no API offers: accounts in bulk, the audit
+	apis     anyAPI
+	client   *client.Client // of nobody, to all APIs
+}
+
+// anyAPI sends each request to an API chosen at random: one that is repeated may
+// well meet another.
+type anyAPI []string // hosts
+
+func (a anyAPI) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Host = a[rand.IntN(len(a))]
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 func launch(t *testing.T, apis int) *fleet {
@@ -64,19 +74,33 @@ func launch(t *testing.T, apis int) *fleet {
 		address := listener.Addr().String()
 		f.must(listener.Close())
 		f.start("api", "SLUICE_LISTEN="+address)
-		f.apis = append(f.apis, "http://"+address)
+		f.apis = append(f.apis, address)
+		api, err := client.New("http://"+address, client.WithAttempts(math.MaxInt))
+		f.must(err)
+		if _, err := api.Sale(f.within(), 1); client.CodeOf(err) != client.CodeUnknownSale {
+			t.Fatalf("the API answers %v", err)
+		}
+		api.Close()
 	}
-	for _, api := range f.apis {
-		f.until("the API answers", func() bool {
-			response, err := http.Get(api + "/v1/sales/1")
-			if err != nil {
-				return false
-			}
-			response.Body.Close()
-			return true
-		})
-	}
+	f.client, err = client.New("http://any", client.WithAttempts(math.MaxInt),
+		client.WithHTTPClient(&http.Client{Timeout: 10 * time.Second, Transport: f.apis}))
+	f.must(err)
 	return f
+}
+
+// within is a context for what must come to an end.
+func (f *fleet) within() context.Context {
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	f.t.Cleanup(cancel)
+	return ctx
+}
+
+// as is the client of an account.
+func (f *fleet) as(account int64, role string) *client.Client {
+	f.t.Helper()
+	token, err := f.inside.Token(account, role, time.Hour)
+	f.must(err)
+	return f.client.With(client.WithToken(token))
 }
 
 func (f *fleet) must(err error) {
@@ -128,38 +152,6 @@ func (f *fleet) owned() map[string]int {
 	return counts
 }
 
-// ask sends one request to an API chosen at random, and again to another until
-// one answers.
-func (f *fleet) ask(method, path, token, key string, body any) (status int, answer map[string]any) {
-	payload, err := json.Marshal(body)
-	if err != nil {
-		f.t.Error(err)
-	}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		request, err := http.NewRequest(method, f.apis[rand.IntN(len(f.apis))]+path, bytes.NewReader(payload))
-		if err != nil {
-			f.t.Error(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+token)
-		request.Header.Set("Content-Type", "application/json")
-		if key != "" {
-			request.Header.Set("Idempotency-Key", key)
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			continue
-		}
-		answer = nil
-		err = json.NewDecoder(response.Body).Decode(&answer)
-		response.Body.Close()
-		if err == nil && response.StatusCode < 500 && response.StatusCode != http.StatusTooManyRequests {
-			return response.StatusCode, answer
-		}
-	}
-	f.t.Errorf("%s %s: no answer", method, path)
-	return 0, nil
-}
-
 // TestConsumersDieInTheMiddle: three APIs and two consumers sell four sales; one
 // consumer is killed, one is stopped, outlived and continued. Every accepted bid
 // ends, nothing is oversold, and the audit finds one story.
@@ -174,44 +166,41 @@ func TestConsumersDieInTheMiddle(t *testing.T) {
 	f.must(err)
 	buyers, err := f.inside.Accounts.Create(ctx, "buyer", 200, 100_000)
 	f.must(err)
-	tokens := make([]string, len(buyers))
-	for i, buyer := range buyers {
-		tokens[i], err = f.inside.Token(buyer, "buyer", time.Hour)
-		f.must(err)
-	}
 	const sales, bids, stock = 4, 20, 900
+	seller := f.as(sellers[0], "seller")
 	var ids []int64
-	opens := sale.At(time.Now()) + 500
+	opens := time.Now().Add(2 * time.Second)
 	for range sales {
-		s, err := f.inside.Catalog.Create(ctx, sale.Sale{
-			Kind: sale.Auction, Seller: sellers[0], Title: "lamp", Stock: stock, Limit: 10, RefundWindow: time.Hour,
-			Price:   sale.Price{Policy: sale.Constant, Start: 1000, Drop: 1, Period: time.Second},
+		s, err := seller.CreateSale(f.within(), client.NewSale{
+			Title: "lamp", Stock: stock, Limit: 10, RefundWindow: new(time.Hour),
+			Policy: client.Constant, StartPrice: 1000, Drop: 1, Period: time.Second,
 			OpensAt: opens, ClosesAt: opens.Add(10 * time.Minute),
 		})
 		f.must(err)
 		ids = append(ids, s.ID)
 	}
 	f.until("they open", func() bool {
-		status, shown := f.ask("GET", fmt.Sprintf("/v1/sales/%d", ids[0]), tokens[0], "", nil)
-		return status == http.StatusOK && shown["state"] == "open"
+		s, err := f.client.Sale(f.within(), ids[0])
+		return err == nil && s.State == client.Open
 	})
 
+	work := f.within()
 	var sent atomic.Int64
 	var mu sync.Mutex
-	accepted := map[string]string{} // receipt → its buyer's token
-	refused := map[any]int{}
+	accepted := map[string]*client.Client{} // receipt → its buyer
+	refused := map[client.Code]int{}
 	var crowd sync.WaitGroup
-	for i, token := range tokens {
+	for i, account := range buyers {
+		buyer := f.as(account, "buyer")
 		crowd.Go(func() {
 			for j := range bids {
-				path := fmt.Sprintf("/v1/sales/%d/bids", ids[(i+j)%sales])
-				status, answer := f.ask("POST", path, token, fmt.Sprintf("bid-%d", j), map[string]any{"quantity": 1, "price": 1000})
+				receipt, err := buyer.Bid(work, ids[(i+j)%sales], client.Bid{Quantity: 1, Price: 1000}, client.WithKey(fmt.Sprintf("bid-%d", j)))
 				sent.Add(1)
 				mu.Lock()
-				if receipt, ok := answer["receipt"].(string); ok && status == http.StatusAccepted {
-					accepted[receipt] = token
+				if err == nil {
+					accepted[receipt.ID] = buyer
 				} else {
-					refused[answer["code"]]++
+					refused[client.CodeOf(err)]++
 				}
 				mu.Unlock()
 				time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) // spreads the crowd; proves nothing
@@ -227,22 +216,18 @@ func TestConsumersDieInTheMiddle(t *testing.T) {
 	f.must(paused.Signal(syscall.SIGCONT))
 	crowd.Wait()
 
-	outcomes := map[any]int{}
-	for receipt, token := range accepted {
-		f.until("receipt "+receipt+" ends", func() bool {
-			status, answer := f.ask("GET", "/v1/receipts/"+receipt, token, "", nil)
-			if status != http.StatusOK || answer["status"] == "queued" {
-				return false
-			}
-			outcomes[answer["status"]]++
-			return true
-		})
+	outcomes := map[client.Status]int{}
+	end := f.within()
+	for id, buyer := range accepted {
+		receipt, err := buyer.Wait(end, client.Receipt{ID: id})
+		f.must(err)
+		outcomes[receipt.Status]++
 	}
 	t.Logf("%d sent, %d accepted, refused %v, outcomes %v", sent.Load(), len(accepted), refused, outcomes)
-	if len(accepted)+refused["sold_out"] != len(buyers)*bids {
+	if len(accepted)+refused[client.CodeSoldOut] != len(buyers)*bids {
 		t.Errorf("%d accepted, refused %v, of %d", len(accepted), refused, len(buyers)*bids)
 	}
-	if outcomes["confirmed"] != sales*stock || outcomes["confirmed"]+outcomes["rejected"] != len(accepted) {
+	if outcomes[client.Confirmed] != sales*stock || outcomes[client.Confirmed]+outcomes[client.Rejected] != len(accepted) {
 		t.Errorf("outcomes %v of %d accepted", outcomes, len(accepted))
 	}
 	report, err := f.inside.Audit.Run(ctx)

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"sluice/internal/sale"
+	"sluice/client"
 )
 
 // story is what became of one bid. Its times are the buyer's.
@@ -24,27 +24,34 @@ type story struct {
 	price    int64 // per unit, paid
 	named    int64 // per unit, at most
 	twice    bool  // the same key got a second receipt
-	fault    error // the last one, of an unfinished story
 }
 
 // crowd is all buyers, and a count of them for those who watch.
 type crowd struct {
 	Options
-	lot     sale.Sale
-	api     *client
+	api     *client.Client
+	lot     client.Sale
+	prices  []client.Step // of the lot
 	stories []story
 
 	sent, accepted, refused, confirmed, rejected atomic.Int64
 }
 
-func newCrowd(o Options, lot sale.Sale) *crowd {
-	return &crowd{Options: o, lot: lot, api: newClient(o.URL), stories: make([]story, o.Buyers)}
+// priceAt is the price of the lot at t.
+func (c *crowd) priceAt(t time.Time) int64 {
+	price := c.lot.StartPrice
+	for _, step := range c.prices {
+		if step.At.After(t) {
+			break
+		}
+		price = step.Price
+	}
+	return price
 }
 
 // bid lets everybody bid at his moment, and returns when all have their verdict,
 // or when nothing has moved for too long. Its only error is that ctx ended.
 func (c *crowd) bid(ctx context.Context, buyers []buyer) error {
-	defer c.api.close()
 	work, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	opening := time.Now()
@@ -63,68 +70,54 @@ func (c *crowd) bid(ctx context.Context, buyers []buyer) error {
 	return ctx.Err()
 }
 
-// play is one buyer: he looks at the price, bids, and polls his receipt.
+// play is one buyer: he looks at the price, bids, and waits for his verdict.
 func (c *crowd) play(ctx context.Context, b buyer, s *story) {
-	seen := c.lot.PriceAt(sale.At(time.Now()))
+	api := c.api.With(client.WithToken(b.token))
+	seen := c.priceAt(time.Now())
 	s.named, s.quantity = seen-seen*b.cut/100, b.quantity
-	ask := bid{Quantity: b.quantity, Price: s.named}
+	ask := client.Bid{Quantity: b.quantity, Price: s.named}
 	c.sent.Add(1)
 	s.sent = time.Now()
-	answer, err := c.post(ctx, b, ask)
-	var no *refusal
-	switch {
-	case errors.As(err, &no):
-		s.refused = no.Code
+	receipt, err := c.post(ctx, api, b.key, ask)
+	switch code := client.CodeOf(err); {
+	case err == nil:
+	case code != "" && ctx.Err() == nil:
+		s.refused = string(code)
 		c.refused.Add(1)
 		return
-	case err != nil:
-		s.fault = err
-		return
+	default:
+		return // never answered
 	}
-	s.accepted, s.receipt = time.Now(), answer.Receipt
+	s.accepted, s.receipt = time.Now(), receipt.ID
 	c.accepted.Add(1)
 	if b.again {
-		if second, err := c.post(ctx, b, ask); err == nil {
-			s.twice = second.Receipt != s.receipt
+		if second, err := c.post(ctx, api, b.key, ask); err == nil {
+			s.twice = second.ID != s.receipt
 		}
 	}
-	for answer.unsettled() {
-		if wait(ctx, answer.pollAfter()) != nil {
-			return
-		}
-		next, err := c.api.receipt(ctx, b.token, s.receipt)
-		if err != nil {
-			s.fault = err
-			continue // as a client does: ask again, at the pace it was given
-		}
-		answer = next
+	if receipt, err = api.Wait(ctx, receipt); err != nil {
+		return // unfinished
 	}
-	s.decided, s.fault = time.Now(), nil
-	s.status, s.reason, s.price = answer.Status, answer.Reason, answer.UnitPrice
-	if s.status == sale.Rejected.String() {
+	s.decided = time.Now()
+	s.status, s.reason, s.price = string(receipt.Status), string(receipt.Reason), receipt.UnitPrice
+	if receipt.Status == client.Rejected {
 		c.rejected.Add(1)
 	} else {
 		c.confirmed.Add(1)
 	}
 }
 
-// post sends a bid until it is answered for good, always under the same key.
-func (c *crowd) post(ctx context.Context, b buyer, ask bid) (answer, error) {
+// post sends a bid, always under the same key. A buyer whose clock is a little
+// ahead of the sale's is told that it is not open, and comes again.
+func (c *crowd) post(ctx context.Context, api *client.Client, key string, ask client.Bid) (client.Receipt, error) {
 	for {
-		a, err := c.api.bid(ctx, b.token, b.key, c.lot.ID, ask)
-		if err == nil {
-			return a, nil
+		receipt, err := api.Bid(ctx, c.lot.ID, ask, client.WithKey(key))
+		var no *client.Problem
+		if !errors.As(err, &no) || no.Code != client.CodeNotOpen {
+			return receipt, err
 		}
-		pause := 500 * time.Millisecond // no answer at all: nobody knows what came of it, the key makes it safe to ask
-		var no *refusal
-		if errors.As(err, &no) {
-			if !no.temporary() {
-				return a, err
-			}
-			pause = no.after
-		}
-		if wait(ctx, pause) != nil {
-			return a, err
+		if wait(ctx, max(no.RetryAfter, 10*time.Millisecond)) != nil {
+			return receipt, err
 		}
 	}
 }
@@ -164,7 +157,7 @@ func (c *crowd) show(opening time.Time, end bool) {
 	now := time.Now()
 	decided := c.confirmed.Load() + c.rejected.Load()
 	line := fmt.Sprintf("%5.1f s  price %s  sent %s  accepted %s  confirmed %s  rejected %s  queue %s  refused %s",
-		now.Sub(opening).Seconds(), grouped(c.lot.PriceAt(sale.At(now))), grouped(c.sent.Load()), grouped(c.accepted.Load()),
+		now.Sub(opening).Seconds(), grouped(c.priceAt(now)), grouped(c.sent.Load()), grouped(c.accepted.Load()),
 		grouped(c.confirmed.Load()), grouped(c.rejected.Load()), grouped(max(c.accepted.Load()-decided, 0)), grouped(c.refused.Load()))
 	before, after := "", "\n"
 	if c.Terminal {

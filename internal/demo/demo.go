@@ -2,27 +2,31 @@
 // whose price falls every second, thousands of buyers who bid over real HTTP,
 // every receipt polled to its end, and an audit of the whole record.
 //
-//	stage ──▶ crowd (one goroutine per buyer) ──▶ judge ──▶ Report
-//	  │          POST bids … GET receipts …         │
-//	accounts     as any client would               audit
+//	invite ──▶ crowd (one goroutine per buyer) ──▶ judge ──▶ Report
+//	  │           POST bids … GET receipts …         │
+//	accounts      as any client would               audit
 //	and sale
 //
 // Most buyers hope for a lower price than the one shown and are told that it is
 // not to be had; those who take the price they see get the units, until they are
 // gone. A few have too few points. A few send their bid twice, as impatient
 // people do, and must get one receipt.
+//
+// Seller and buyers speak to the API through package client alone. Behind its back
+// their accounts are made, so many would take hours to sign up, and the audit runs.
 package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
+	"net/http"
 	"time"
 
+	"sluice/client"
 	"sluice/internal/process"
-	"sluice/internal/sale"
 )
 
 // The auction.
@@ -49,6 +53,8 @@ const (
 	opensIn      = 1500 * time.Millisecond // from the making of the sale: time to sign everybody's token
 	patience     = 30 * time.Second        // without any news after which the demo gives up
 	readyBy      = 30 * time.Second        // for partitions to be taken
+	connections  = 128                     // to the API, for all buyers together
+	answerBy     = 10 * time.Second        // for one HTTP request
 	auditTries   = 3                       // while a partition will not hold still
 	auditAgainIn = 500 * time.Millisecond
 )
@@ -89,22 +95,27 @@ func Run(ctx context.Context, p *process.Process, o Options) (Report, error) {
 	if err := o.Check(); err != nil {
 		return Report{}, err
 	}
-	seller, err := p.Accounts.Create(ctx, "seller", 1, 0)
+	api, err := connect(o.URL)
 	if err != nil {
 		return Report{}, err
 	}
+	defer api.Close()
 	buyers, err := invite(ctx, p, o)
 	if err != nil {
 		return Report{}, err
 	}
-	lot, err := p.Catalog.Create(ctx, auction(seller[0], "One hundred lamps", opensIn, length, time.Second))
+	lot, err := offer(ctx, p, api, "One hundred lamps", opensIn, length, time.Second)
 	if err != nil {
 		return Report{}, err
 	}
-	c := newCrowd(o, lot)
-	if err := c.awaitOpening(ctx, p); err != nil {
+	prices, err := look(ctx, api, lot)
+	if err != nil {
 		return Report{}, err
 	}
+	if err := wait(ctx, time.Until(lot.OpensAt)); err != nil {
+		return Report{}, err
+	}
+	c := &crowd{Options: o, api: api, lot: lot, prices: prices, stories: make([]story, o.Buyers)}
 	if err := c.bid(ctx, buyers); err != nil {
 		return Report{}, err
 	}
@@ -129,15 +140,32 @@ func Run(ctx context.Context, p *process.Process, o Options) (Report, error) {
 	}
 }
 
-// auction is a sale of the seller that opens in a moment.
-func auction(seller int64, title string, in, length, period time.Duration) sale.Sale {
-	opens := sale.At(time.Now().Add(in))
-	return sale.Sale{
-		Kind: sale.Auction, Seller: seller, Title: title,
-		Price: sale.Price{Policy: sale.Constant, Start: startPrice, Drop: drop, Period: period},
-		Stock: stock, Limit: limit, OpensAt: opens, ClosesAt: opens.Add(length),
-		RefundWindow: sale.DefaultRefund, ShowStock: true,
+// connect answers a client of nobody yet, which asks until it is answered or told
+// to stop.
+func connect(url string) (*client.Client, error) {
+	return client.New(url, client.WithAttempts(math.MaxInt), client.WithHTTPClient(&http.Client{
+		Timeout: answerBy,
+		Transport: &http.Transport{
+			MaxConnsPerHost: connections, MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute,
+		},
+	}))
+}
+
+// offer makes a seller, and has him offer an auction that opens in a moment.
+func offer(ctx context.Context, p *process.Process, api *client.Client, title string, in, length, period time.Duration) (lot client.Sale, err error) {
+	sellers, err := p.Accounts.Create(ctx, "seller", 1, 0)
+	if err != nil {
+		return lot, err
 	}
+	token, err := p.Token(sellers[0], "seller", tokenLife)
+	if err != nil {
+		return lot, err
+	}
+	opens := time.Now().Add(in)
+	return api.With(client.WithToken(token)).CreateSale(ctx, client.NewSale{
+		Title: title, Stock: stock, Limit: limit, OpensAt: opens, ClosesAt: opens.Add(length),
+		Policy: client.Constant, StartPrice: startPrice, Drop: drop, Period: period,
+	})
 }
 
 // invite makes the buyers' accounts, with points, and what each will do.
@@ -190,10 +218,11 @@ func create(ctx context.Context, p *process.Process, n int, points int64) (all [
 // Invitation prints how a person can bid in a second sale, which goes on for an
 // hour, and makes it.
 func Invitation(ctx context.Context, p *process.Process, url string, w io.Writer) error {
-	seller, err := p.Accounts.Create(ctx, "seller", 1, 0)
+	api, err := connect(url)
 	if err != nil {
 		return err
 	}
+	defer api.Close()
 	you, err := p.Accounts.Create(ctx, "buyer", 1, 100*startPrice)
 	if err != nil {
 		return err
@@ -202,7 +231,7 @@ func Invitation(ctx context.Context, p *process.Process, url string, w io.Writer
 	if err != nil {
 		return err
 	}
-	lot, err := p.Catalog.Create(ctx, auction(seller[0], "A lamp for you", time.Second, time.Hour, time.Minute))
+	lot, err := offer(ctx, p, api, "A lamp for you", time.Second, time.Hour, time.Minute)
 	if err != nil {
 		return err
 	}
@@ -219,24 +248,16 @@ Ctrl-C ends it.
 	return err
 }
 
-// awaitOpening waits until the sale's partition has its owner, and then for the
-// opening.
-func (c *crowd) awaitOpening(ctx context.Context, p *process.Process) error {
-	for began := time.Now(); ; {
-		_, _, err := p.Catalog.Sale(ctx, c.lot.ID)
-		refusal := (*sale.Refusal)(nil)
-		switch {
-		case err == nil:
-			return wait(ctx, time.Until(c.lot.OpensAt.Time()))
-		case !errors.As(err, &refusal):
-			return err
-		case time.Since(began) > readyBy:
-			return fmt.Errorf("no consumer took the sale's partition within %s: %w", readyBy, err)
-		}
-		if err := wait(ctx, 50*time.Millisecond); err != nil {
-			return err
-		}
+// look answers the sale's price curve, which is there as soon as its partition has
+// an owner.
+func look(ctx context.Context, api *client.Client, lot client.Sale) ([]client.Step, error) {
+	ready, cancel := context.WithTimeout(ctx, readyBy)
+	defer cancel()
+	prices, err := api.Prices(ready, lot.ID)
+	if client.CodeOf(err) == client.CodeLoading {
+		err = fmt.Errorf("no consumer took the sale's partition within %s: %w", readyBy, err)
 	}
+	return prices, err
 }
 
 // wait sleeps for d, or until ctx ends, which is an error.

@@ -11,7 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"sluice/internal/sale"
+	"sluice/client"
 )
 
 // Report is what came of a demo. The words are the domain's.
@@ -94,9 +94,9 @@ func judge(stories []story, p proof) Report {
 		took = append(took, s.decided.Sub(s.sent))
 		r.Outcomes[s.status]++
 		switch s.status {
-		case sale.Rejected.String():
+		case string(client.Rejected):
 			r.Reasons[s.reason]++
-		case sale.Confirmed.String():
+		case string(client.Confirmed):
 			r.UnitsSold += s.quantity
 			r.PointsMoved += s.quantity * s.price
 			if s.price > s.named {

@@ -1,0 +1,208 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+)
+
+const (
+	keyMost      = 255              // characters of an Idempotency-Key
+	answerMost   = 8 << 20          // bytes; the longest true answer is 100 sales with their descriptions
+	longestPause = 30 * time.Second // that a call is willing to make
+
+	firstPause = 200 * time.Millisecond // when nobody says how long; it doubles
+	mostPause  = 5 * time.Second        // and ends here
+)
+
+// call is one request of the API, however many times it is sent.
+type call struct {
+	method, path string
+	query        url.Values
+	body         any  // nil: none
+	into         any  // nil: nothing is read
+	public       bool // sent without a token
+	once         bool // carries an Idempotency-Key, like every POST that is not public
+	key          string
+	keyed        bool // by the caller
+
+	// unsure is set by do: an earlier attempt may have been executed, though its
+	// answer was lost.
+	unsure bool
+}
+
+// lost is an attempt whose answer did not arrive.
+type lost struct{ err error }
+
+func (l *lost) Error() string { return l.err.Error() }
+func (l *lost) Unwrap() error { return l.err }
+
+// do sends k until it is answered for good, or until there is no use in trying.
+func (c *Client) do(ctx context.Context, k *call, options ...CallOption) error {
+	for _, option := range options {
+		option(k)
+	}
+	if err := c.persist(ctx, k); err != nil {
+		return fmt.Errorf("%s %s: %w", k.method, k.path, err)
+	}
+	return nil
+}
+
+func (c *Client) persist(ctx context.Context, k *call) error {
+	switch {
+	case k.keyed && (k.key == "" || len(k.key) > keyMost || !visible(k.key)):
+		return errors.New("an Idempotency-Key has 1 to 255 visible ASCII characters")
+	case !k.keyed && (k.once || k.method == http.MethodPost && !k.public):
+		k.key = rand.Text()
+	}
+	var body []byte
+	if k.body != nil {
+		var err error
+		if body, err = json.Marshal(k.body); err != nil {
+			return err
+		}
+	}
+	for tried := 1; ; tried++ {
+		err := c.authorized(ctx, k, body)
+		if err == nil || ctx.Err() != nil || !passes(err) || tried >= c.attempts {
+			return err
+		}
+		k.unsure = k.unsure || mayHaveActed(err)
+		pause := pauseAfter(err, tried)
+		if pause > longestPause {
+			return err
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
+			return fmt.Errorf("%w; trying again in %s would be too late: %w", err, pause.Round(time.Millisecond), context.DeadlineExceeded)
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// authorized sends k once, or twice when its token turns out to be stale.
+func (c *Client) authorized(ctx context.Context, k *call, body []byte) error {
+	if k.public {
+		return c.once(ctx, k, body, "")
+	}
+	token, err := c.token(ctx, "")
+	if err != nil {
+		return err
+	}
+	err = c.once(ctx, k, body, token)
+	if code := CodeOf(err); code != CodeTokenExpired && code != CodeTokenInvalid {
+		return err
+	}
+	another, renewal := c.token(ctx, token)
+	switch {
+	case renewal != nil:
+		return renewal
+	case another == token: // there is no way to a better one
+		return err
+	}
+	return c.once(ctx, k, body, another)
+}
+
+// once sends k and reads its answer.
+func (c *Client) once(ctx context.Context, k *call, body []byte, token string) error {
+	if !visible(token) {
+		return errors.New("the access token holds characters that no token has")
+	}
+	address := c.base + k.path
+	if len(k.query) > 0 {
+		address += "?" + k.query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, k.method, address, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("User-Agent", "sluice-client")
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if k.key != "" {
+		request.Header.Set("Idempotency-Key", k.key)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return &lost{err}
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, answerMost+1)) // to its end, so that the connection can be used again
+	switch {
+	case err != nil:
+		return &lost{fmt.Errorf("read the answer: %w", err)}
+	case response.StatusCode >= http.StatusMultipleChoices:
+		return problemOf(response, text)
+	case len(text) > answerMost:
+		return fmt.Errorf("the answer is longer than %d bytes", answerMost)
+	case k.into == nil:
+		return nil
+	}
+	if err := json.Unmarshal(text, k.into); err != nil {
+		return fmt.Errorf("understand the answer: %w", err)
+	}
+	return nil
+}
+
+// passes says whether the same call may well succeed later.
+func passes(err error) bool {
+	var p *Problem
+	var l *lost
+	var u *unrenewed
+	switch {
+	case errors.As(err, &u): // the renewal has tried long enough
+		return false
+	case errors.As(err, &p):
+		return slices.Contains([]int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}, p.Status)
+	case errors.As(err, &l):
+		return !untrusted(err)
+	}
+	return false
+}
+
+// mayHaveActed says whether the attempt that ended with err, which passes, may
+// have been executed nevertheless.
+func mayHaveActed(err error) bool {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p.Status != http.StatusTooManyRequests
+	}
+	var network *net.OpError
+	return !errors.As(err, &network) || network.Op != "dial"
+}
+
+// pauseAfter is the time to wait after an attempt, the tried'th, ended with err.
+// It is spread, so that those who were refused together do not come back together;
+// never to less than the API asks for.
+func pauseAfter(err error, tried int) time.Duration {
+	if told := retryAfterOf(err); told > 0 {
+		told = min(told, 2*longestPause) // which nobody waits for, and which cannot overflow
+		return told + mathrand.N(told/4+1)
+	}
+	pause := min(firstPause<<min(tried-1, 10), mostPause)
+	return pause/2 + mathrand.N(pause/2+1)
+}
+
+func retryAfterOf(err error) time.Duration {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p.RetryAfter
+	}
+	return 0
+}

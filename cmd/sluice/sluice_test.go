@@ -74,11 +74,12 @@ func TestHelp(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"--help"}, []string{"up ", "demo ", "audit ", "migrate ", "--version"}},
+		{[]string{"--help"}, []string{"up ", "demo ", "audit ", "migrate ", "admin create", "--version"}},
 		{[]string{"up", "--help"}, []string{"SLUICE_REDIS_URL", "SLUICE_JWT_KEYS", "SLUICE_LISTEN", "127.0.0.1:8081", "Default: info"}},
 		{[]string{"demo", "--help"}, []string{"--buyers", "5000", "--spread", "8s", "--exit", "--json", "Exit status"}},
 		{[]string{"audit", "--help"}, []string{"--json", "Exit status"}},
 		{[]string{"migrate", "--help"}, []string{"SLUICE_POSTGRES_URL"}},
+		{[]string{"admin", "create", "--help"}, []string{"--email", "SLUICE_ADMIN_PASSWORD", "SLUICE_POSTGRES_URL"}},
 		{[]string{"--version"}, []string{"sluice "}},
 	} {
 		status, stdout, stderr := sluice(t, test.args...)

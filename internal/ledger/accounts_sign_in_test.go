@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"sluice/internal/sale"
 )
 
@@ -143,5 +145,17 @@ func TestFaultsNameNobody(t *testing.T) {
 				t.Errorf("%q: %v", word, err)
 			}
 		}
+	}
+}
+
+// TestDeletedSellerSellsNothing: his access token may outlive his account.
+func TestDeletedSellerSellsNothing(t *testing.T) {
+	b := open(t)
+	s := b.sale(time.Minute, time.Hour)
+	b.must(b.DeleteSale(b.ctx, s.ID, func(*sale.Stand, sale.Instant) error { return nil }))
+	_, err := b.pool.Exec(b.ctx, `update accounts set deleted_at = now() where id = $1`, b.seller)
+	b.must(err)
+	if _, _, err := b.CreateSaleOnce(b.ctx, s, parts, uuid.New()); !errors.Is(err, sale.ErrUnknown) {
+		t.Errorf("answer %v", err)
 	}
 }

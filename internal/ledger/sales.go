@@ -45,7 +45,8 @@ func (l *Ledger) CreateSale(ctx context.Context, s sale.Sale, partitions int) (s
 
 // CreateSaleOnce is CreateSale under a request: a second one answers the sale of
 // the first, as it stands now. A *sale.Refusal (idempotency_mismatch) when that
-// asked for another sale. uuid.Nil is no request.
+// asked for another sale; sale.ErrUnknown when the seller has no account (any
+// more). uuid.Nil is no request.
 func (l *Ledger) CreateSaleOnce(ctx context.Context, s sale.Sale, partitions int, request uuid.UUID) (stand *sale.Stand, replayed bool, err error) {
 	var fingerprint *int64
 	if sum := int64(s.Sum()); request != uuid.Nil {
@@ -53,7 +54,14 @@ func (l *Ledger) CreateSaleOnce(ctx context.Context, s sale.Sale, partitions int
 	}
 	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
-			with next as (select nextval(pg_get_serial_sequence('sales', 'id')) as id)
+			with seller as (
+				select
+				from accounts
+				where id = $3 and deleted_at is null
+				for key share),
+			next as (
+				select nextval(pg_get_serial_sequence('sales', 'id')) as id
+				from seller)
 			insert into sales (
 				id, partition, kind, seller, title, description, price_policy, start_price, price_drop, price_rate, price_period_ms,
 				stock, free, per_buyer_limit, opens_at, closes_at, payout_at, show_stock, request, fingerprint)
@@ -69,7 +77,10 @@ func (l *Ledger) CreateSaleOnce(ctx context.Context, s sale.Sale, partitions int
 			Scan(&s.ID, &s.Partition)
 		if errors.Is(err, pgx.ErrNoRows) {
 			replayed = true
-			return nil
+			return tx.QueryRow(ctx, `
+				select
+				from accounts
+				where id = $1 and deleted_at is null`, s.Seller).Scan()
 		}
 		if err != nil {
 			return err
@@ -81,6 +92,8 @@ func (l *Ledger) CreateSaleOnce(ctx context.Context, s sale.Sale, partitions int
 		return err
 	})
 	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, false, sale.ErrUnknown
 	case err != nil:
 		return nil, false, fmt.Errorf("create sale: %w", err)
 	case !replayed:

@@ -9,7 +9,7 @@
 //	2  journeys   admission  (a request becomes a queued receipt)
 //	              settlement (a consumer owns partitions; batches are decided, committed, made true)
 //	              receipts   (where does my request stand)
-//	              catalog    (sales: created, found, shown)
+//	              catalog    (sales: created, changed, found, shown)
 //	              accounts   (who is asking: signing up and in, bearer tokens, wallets)
 //	              upkeep     (ticks at their time, and sweeping)
 //	              audit      (proves that Redis, Postgres and the log tell one story)

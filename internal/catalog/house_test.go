@@ -154,10 +154,10 @@ type failing struct{ left, broken atomic.Int64 }
 
 var errBroken = errors.New("broken")
 
-// ProcessHook knows forget.lua by its form: three keys and nothing else.
+// ProcessHook knows forget.lua by its form: three keys and one argument.
 func (f *failing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if args := cmd.Args(); cmd.Name() == "evalsha" && len(args) == 6 && args[2] == 3 && f.broken.Load() > 0 && f.left.Add(-1) < 0 {
+		if args := cmd.Args(); cmd.Name() == "evalsha" && len(args) == 7 && args[2] == 3 && f.broken.Load() > 0 && f.left.Add(-1) < 0 {
 			cmd.SetErr(errBroken)
 			return errBroken
 		}

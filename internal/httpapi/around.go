@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -81,10 +82,11 @@ func (a *API) finish(c *fiber.Ctx, started time.Time, route *fiber.Route, err er
 	a.metrics.request(pattern, method, status, took)
 
 	// One line per request; of those that crowds send, a few. What went wrong on our
-	// side always has one.
+	// side always has one; a request refused at the door is no fault.
 	level, log := zerolog.InfoLevel, &a.log
+	var refusal *sale.Refusal
 	switch {
-	case status >= fiber.StatusInternalServerError:
+	case status >= fiber.StatusInternalServerError && !errors.As(err, &refusal):
 		level = zerolog.WarnLevel
 	case a.hot[[2]string{route.Method, pattern}]:
 		log = &a.glimpses

@@ -11,12 +11,12 @@ import (
 	"sluice/internal/sale"
 )
 
-// Forgotten counts the sales that partition p was made to forget. Whoever loads a
-// sale asks for it before he reads Postgres.
-func (s *Store) Forgotten(ctx context.Context, p int) (int64, error) {
-	n, err := s.owners.HGet(ctx, slot(p), "forgotten").Int64()
+// Forgotten counts how often a sale was forgotten lately. Whoever loads it asks
+// before he reads Postgres.
+func (s *Store) Forgotten(ctx context.Context, p int, id int64) (int64, error) {
+	n, err := s.owners.Get(ctx, forgottenKey(p, id)).Int64()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return 0, fmt.Errorf("ask what partition %d forgot: %w", p, err)
+		return 0, fmt.Errorf("ask whether sale %d was forgotten: %w", id, err)
 	}
 	return n, nil
 }
@@ -31,7 +31,7 @@ func (s *Store) Forgotten(ctx context.Context, p int) (int64, error) {
 //   - Apply leaves it alone: what is loaded later has the batch in it, since it is
 //     loaded at the batch's watermark or not at all.
 func (s *Store) Forget(ctx context.Context, p int, id int64) error {
-	answer, err := s.run(ctx, s.owners, "forget", []string{slot(p), saleKey(p, id), buyersKey(p, id)})
+	answer, err := s.run(ctx, s.owners, "forget", []string{saleKey(p, id), buyersKey(p, id), forgottenKey(p, id)}, forgetGrace.Milliseconds())
 	if err != nil {
 		return fmt.Errorf("forget sale %d: %w", id, err)
 	}
@@ -43,8 +43,8 @@ func (s *Store) Forget(ctx context.Context, p int, id int64) error {
 
 // Load puts a sale, as it stands in Postgres at the watermark applied, into the
 // projection. It does nothing when the sale is there. ErrStale when Redis stands
-// at another watermark, or was made to forget a sale since forgotten was asked
-// for; ErrLoading when it has no data of the partition.
+// at another watermark, or the sale was forgotten since Forgotten was asked;
+// ErrLoading when it has no data of the partition.
 func (s *Store) Load(ctx context.Context, forgotten int64, applied sale.EntryID, stand *sale.Stand) error {
 	p := stand.Partition
 	fields := standFields(stand)
@@ -52,7 +52,7 @@ func (s *Store) Load(ctx context.Context, forgotten int64, applied sale.EntryID,
 	for buyer, units := range stand.Buyers {
 		args = append(args, buyer, units)
 	}
-	answer, err := s.run(ctx, s.owners, "load", []string{slot(p), saleKey(p, stand.ID), buyersKey(p, stand.ID)}, args...)
+	answer, err := s.run(ctx, s.owners, "load", []string{slot(p), saleKey(p, stand.ID), buyersKey(p, stand.ID), forgottenKey(p, stand.ID)}, args...)
 	if err != nil {
 		return fmt.Errorf("load sale %d: %w", stand.ID, err)
 	}
@@ -72,20 +72,20 @@ const loadFor = 5 * time.Second
 
 // LoadFrom reads sale id of partition p from Postgres and loads it, again and
 // again until both stand at one watermark (a batch may be between its commit and
-// its Apply) and nothing was forgotten in between. All who ask at once share one
+// its Apply) and it was not forgotten in between. All who ask at once share one
 // load, which does not end with the first of them: a crowd may be at the door.
 func (s *Store) LoadFrom(ctx context.Context, p int, id int64, read func(context.Context) (*sale.Stand, sale.EntryID, error)) error {
 	_, err, _ := s.loads.Do(saleKey(p, id), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadFor)
 		defer cancel()
-		return nil, s.loadFrom(ctx, p, read)
+		return nil, s.loadFrom(ctx, p, id, read)
 	})
 	return err
 }
 
-func (s *Store) loadFrom(ctx context.Context, p int, read func(context.Context) (*sale.Stand, sale.EntryID, error)) error {
+func (s *Store) loadFrom(ctx context.Context, p int, id int64, read func(context.Context) (*sale.Stand, sale.EntryID, error)) error {
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		forgotten, err := s.Forgotten(ctx, p)
+		forgotten, err := s.Forgotten(ctx, p, id)
 		if err != nil {
 			return err
 		}

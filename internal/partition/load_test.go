@@ -25,11 +25,11 @@ func TestForget(t *testing.T) {
 	if keys := f.raw.Exists(f.ctx, saleKey(p, 7), buyersKey(p, 7)).Val(); keys != 0 {
 		t.Errorf("%d keys are left", keys)
 	}
-	if n, err := f.Forgotten(f.ctx, p); err != nil || n != 2 {
+	if n, err := f.Forgotten(f.ctx, p, 7); err != nil || n != 2 {
 		t.Errorf("%d forgotten, %v", n, err)
 	}
-	if n, err := f.Forgotten(f.ctx, p+1); err != nil || n != 0 {
-		t.Errorf("%d forgotten in another partition, %v", n, err)
+	if n, err := f.Forgotten(f.ctx, p, 8); err != nil || n != 0 {
+		t.Errorf("%d forgotten times another sale, %v", n, err)
 	}
 	if _, err := f.Admit(f.ctx, p, bid(1001, 1), Selling, unlimited); err == nil || err.Error() != "refused: unknown_sale" {
 		t.Errorf("admission %v", err)

@@ -1,19 +1,21 @@
 // Package partition keeps the hot half of Sluice in Redis: one hash slot per
 // partition, with a stream of admitted requests and everything they touch.
 //
-//	{s3}                 hash: epoch, generation, applied, applied_seq, seq, clock, drain, forgotten
+//	{s3}                 hash: epoch, generation, applied, applied_seq, seq, clock, drain
 //	{s3}:log             stream: q (seq), g (generation), e (wire form of the request)
 //	{s3}:r:…             receipt: status, seq, time and the rest of the record
 //	{s3}:rejected:0 :1   rejected receipts, two hashes that take turns, so their memory is bounded
 //	{s3}:sale:7          hash: the sale and its counters      {s3}:sale:7:buyers  hash: units by buyer
+//	{s3}:sale:7:forgotten   how often it was forgotten lately
 //	{s3}:pace:1001       a buyer's theoretical arrival time   {s3}:owner          lease of the owner
 //	{s3}:dead            entries that could not be read       {s3}:changed        channel of Apply
 //
-// Anybody may Admit and read, Load a sale that is not there, and Forget one. Everything else is the owner's: it reads the
-// stream behind its own watermark `applied` (there is no consumer group), asks
-// how the sales stand (View), and makes a batch true once Postgres has it
-// (Apply). An owner carries the epoch that Postgres gave it; a later epoch shuts
-// it out. All atomic steps are the scripts in lua/, each with its contract.
+// Anybody may Admit and read, Load a sale that is not there, and Forget one.
+// Everything else is the owner's: it reads the stream behind its own watermark
+// `applied` (there is no consumer group), asks how the sales stand (View), and
+// makes a batch true once Postgres has it (Apply). An owner carries the epoch that
+// Postgres gave it; a later epoch shuts it out. All atomic steps are the scripts in
+// lua/, each with its contract.
 package partition
 
 import (
@@ -48,6 +50,7 @@ var (
 const (
 	receiptGrace = 2 * time.Hour  // a decided receipt is kept this much longer than its sale sells; the promise is one hour
 	saleGrace    = 3 * time.Hour  // a sale is kept this much longer than its refund window
+	forgetGrace  = time.Hour      // a load that takes longer than this since its sale was forgotten is not refused
 	rejectedMost = 1_000_000      // rejected receipts in each of the two hashes
 	rejectedOld  = 24 * time.Hour // after which they take turns even if they are not full
 )
@@ -138,9 +141,12 @@ func receiptKey(p int, id uuid.UUID) string {
 }
 func saleKey(p int, sale int64) string   { return slot(p) + ":sale:" + strconv.FormatInt(sale, 10) }
 func buyersKey(p int, sale int64) string { return saleKey(p, sale) + ":buyers" }
-func paceKey(p int, buyer int64) string  { return slot(p) + ":pace:" + strconv.FormatInt(buyer, 10) }
-func leaseKey(p int) string              { return slot(p) + ":owner" }
-func channel(p int) string               { return slot(p) + ":changed" }
+func forgottenKey(p int, sale int64) string {
+	return saleKey(p, sale) + ":forgotten"
+}
+func paceKey(p int, buyer int64) string { return slot(p) + ":pace:" + strconv.FormatInt(buyer, 10) }
+func leaseKey(p int) string             { return slot(p) + ":owner" }
+func channel(p int) string              { return slot(p) + ":changed" }
 
 const (
 	livingKey = "sluice:consumers"

@@ -68,7 +68,8 @@ const (
 	DefaultRefund   = 24 * time.Hour      // refund window unless the sale says otherwise
 )
 
-// Sale is what a seller offers. It changes only by a decided change request.
+// Sale is what a seller offers. Until it opens its seller may change all of it;
+// once it is open only its text, and its stock by a decided change request.
 type Sale struct {
 	ID           int64
 	Kind         Kind

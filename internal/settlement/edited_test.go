@@ -107,7 +107,7 @@ func TestForgottenAtAnyMoment(t *testing.T) {
 }
 
 // TestForgottenAllTheTime is the same with nobody's turn kept: a consumer, a crowd,
-// and two who forget and load as fast as they can.
+// and two who forget and load all the time.
 func TestForgottenAllTheTime(t *testing.T) {
 	h := newHouse(t)
 	h.start("a")
@@ -121,9 +121,8 @@ func TestForgottenAllTheTime(t *testing.T) {
 	ctx, enough := context.WithCancel(h.ctx)
 	var meddlers sync.WaitGroup
 	meddlers.Go(func() {
-		for ctx.Err() == nil {
+		for often := time.Tick(2 * time.Millisecond); ctx.Err() == nil; <-often {
 			h.forget(s)
-			time.Sleep(200 * time.Microsecond)
 		}
 	})
 	meddlers.Go(func() {

@@ -311,7 +311,7 @@ func (o *owner) view(ctx context.Context, b sale.Batch) (sale.State, error) {
 // the units of these buyers; nil when the partition has no such sale. Redis is not
 // asked again: it may have been made to forget the sale by now.
 func (o *owner) load(ctx context.Context, prev sale.EntryID, id int64, buyers []int64) (*sale.Stand, error) {
-	forgotten, err := o.store.Forgotten(ctx, o.partition)
+	forgotten, err := o.store.Forgotten(ctx, o.partition, id)
 	if err != nil {
 		return nil, err
 	}

@@ -1,18 +1,19 @@
 -- load.lua puts a sale, as it stands in Postgres at one watermark, into the projection at the same watermark.
 --
--- KEYS[1]  the partition's hash: generation, applied, forgotten     KEYS[2]  the sale     KEYS[3]  its buyers
--- ARGV[1]  applied, the watermark     ARGV[2]  forgotten, as it was before Postgres was read
+-- KEYS[1]  the partition's hash: generation, applied     KEYS[2]  the sale     KEYS[3]  its buyers
+-- KEYS[4]  how often it was forgotten
+-- ARGV[1]  applied, the watermark     ARGV[2]  how often it had been forgotten before Postgres was read
 -- ARGV[3]  ms of expiry     ARGV[4]  ms that it is kept at least, from now on
 -- ARGV[5]  number of fields of the sale     ARGV[6…] field, value …     then     buyer, units …
 --
 -- Returns "loaded"; "there" when the sale is known (nothing changes); "loading" when the partition has no data; "stale"
--- when Redis stands at another watermark, or a sale was forgotten in between (nothing changes: read Postgres again).
-local part, sale, buyers, applied, forgotten, fields = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], tonumber(ARGV[5])
+-- when Redis stands at another watermark, or it was forgotten in between (nothing changes: read Postgres again).
+local part, sale, buyers, forgotten, applied, before, fields = KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2], tonumber(ARGV[5])
 
-local p = redis.call('HMGET', part, 'generation', 'applied', 'forgotten')
+local p = redis.call('HMGET', part, 'generation', 'applied')
 if not p[1] then return 'loading' end
 if redis.call('EXISTS', sale) == 1 then return 'there' end
-if p[2] ~= applied or (p[3] or '0') ~= forgotten then return 'stale' end
+if p[2] ~= applied or (redis.call('GET', forgotten) or '0') ~= before then return 'stale' end
 
 -- Whoever loads it needs it now, however long its time is over.
 local time = redis.call('TIME')

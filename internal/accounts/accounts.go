@@ -69,8 +69,3 @@ func New(ledger *ledger.Ledger, sessions *sessions.Store, keys []Key) (*Accounts
 func (a *Accounts) Create(ctx context.Context, role Role, n int, points int64) ([]int64, error) {
 	return a.ledger.CreateAccounts(ctx, string(role), n, points)
 }
-
-// Points answers an account's balance.
-func (a *Accounts) Points(ctx context.Context, account int64) (int64, error) {
-	return a.ledger.Points(ctx, account)
-}

@@ -315,7 +315,7 @@ func (h *house) settled(token, receipt string) (r reply) {
 
 func (h *house) points(account int64) int64 {
 	h.t.Helper()
-	points, err := h.accounts.Points(h.t.Context(), account)
+	points, err := h.accounts.Wallet(h.t.Context(), account)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -23,8 +23,9 @@ type Batch struct {
 	Decision
 }
 
-// Receipts answers every receipt that the batch changed, in the order of its
-// entries, moves last. What stood before or was no receipt is left out.
+// Receipts answers every receipt that the batch changed, as it stands afterwards:
+// those of its entries in their order, then the others. What stood before or was no
+// receipt is left out.
 func (b Batch) Receipts() []Receipt {
 	changed := make([]Receipt, 0, len(b.Entries)+len(b.Effects.Moves))
 	for i, e := range b.Entries {
@@ -32,13 +33,21 @@ func (b Batch) Receipts() []Receipt {
 			changed = append(changed, e.receipt(o))
 		}
 	}
+	if len(b.Effects.Moves) == 0 {
+		return changed
+	}
+	at := make(map[uuid.UUID]int, len(changed)) // a receipt that moved more than once has one last state
+	for i, r := range changed {
+		at[r.ID] = i
+	}
 	for _, m := range b.Effects.Moves {
-		// A receipt confirmed and refunded by the same batch has one last state.
-		if i := slices.IndexFunc(changed, func(r Receipt) bool { return r.ID == m.Receipt.ID }); i >= 0 {
-			changed[i] = m.Receipt
+		i, there := at[m.Receipt.ID]
+		if !there {
+			at[m.Receipt.ID] = len(changed)
+			changed = append(changed, m.Receipt)
 			continue
 		}
-		changed = append(changed, m.Receipt)
+		changed[i] = m.Receipt
 	}
 	return changed
 }
@@ -56,7 +65,9 @@ func (b Batch) Standing() (standing []Receipt) {
 	return standing
 }
 
-const batchVersion = 1
+// batchVersion is the one that is written. Version 1 knew auctions only, and is
+// still read: the log may hold it.
+const batchVersion = 2
 
 var phases = []Phase{Scheduled, PhaseOpen, PhaseClosed}
 
@@ -70,7 +81,7 @@ func (b Batch) EncodeEntries() []byte {
 		w.int(e.ID.No)
 		w.int(e.Seq)
 		w.int(e.Generation)
-		w.request(e.Request)
+		w.request(e.Request, batchVersion)
 	}
 	return w
 }
@@ -101,6 +112,10 @@ func (b Batch) EncodeFacts() []byte {
 	for _, id := range slices.SortedFunc(maps.Keys(b.Facts.Receipts), compareIDs) {
 		w.receipt(b.Facts.Receipts[id])
 	}
+	w.uint(uint64(len(b.Facts.Coupons)))
+	for _, id := range slices.SortedFunc(maps.Keys(b.Facts.Coupons), compareIDs) {
+		w.coupon(id, b.Facts.Coupons[id])
+	}
 	return w
 }
 
@@ -113,10 +128,16 @@ func DecodeFacts(form []byte) (State, Facts, error) {
 		s := r.stand()
 		state[s.ID] = s
 	})
-	facts := Facts{Generation: r.int(), Balances: r.counts(), Receipts: map[uuid.UUID]Receipt{}}
+	facts := Facts{Generation: r.int(), Balances: r.counts(), Receipts: map[uuid.UUID]Receipt{}, Coupons: map[uuid.UUID]CouponStand{}}
 	r.each(func() {
 		receipt := r.receipt()
 		facts.Receipts[receipt.ID] = receipt
+	})
+	r.since(2, func() {
+		r.each(func() {
+			id, c := r.coupon()
+			facts.Coupons[id] = c
+		})
 	})
 	return state, facts, r.end("facts")
 }
@@ -131,6 +152,9 @@ func (d Decision) EncodeOutcomes() []byte {
 		w.uint(uint64(o.Reason))
 		w.int(o.UnitPrice)
 		w.bool(o.Stands)
+		w.int(o.Quantity)
+		w.int(o.Discount)
+		w.int(int64(o.PayBy))
 	}
 	return w
 }
@@ -140,7 +164,9 @@ func DecodeOutcomes(form []byte) (outcomes []Outcome, err error) {
 	r := reader{rest: form}
 	r.version(batchVersion)
 	r.each(func() {
-		outcomes = append(outcomes, Outcome{Status: r.status(), Reason: r.reason(), UnitPrice: r.int(), Stands: r.bool()})
+		o := Outcome{Status: r.status(), Reason: r.reason(), UnitPrice: r.int(), Stands: r.bool()}
+		r.since(2, func() { o.Quantity, o.Discount, o.PayBy = r.int(), r.int(), Instant(r.int()) })
+		outcomes = append(outcomes, o)
 	})
 	return outcomes, r.end("outcomes")
 }
@@ -163,10 +189,15 @@ func (f Effects) Encode() []byte {
 			w.int(b.Buyer)
 			w.int(b.Units)
 		}
+		w.int(s.Waiting)
+		w.places(s.Holds)
+		w.places(s.Line)
 	}
 	w.uint(uint64(len(f.Moves)))
 	for _, m := range f.Moves {
 		w.receipt(m.Receipt)
+		w.uint(uint64(m.From))
+		w.int(int64(m.At))
 	}
 	w.uint(uint64(len(f.Transfers)))
 	for _, t := range f.Transfers {
@@ -174,6 +205,11 @@ func (f Effects) Encode() []byte {
 		w.int(t.Debit)
 		w.int(t.Credit)
 		w.int(t.Amount)
+	}
+	w.uint(uint64(len(f.Coupons)))
+	for _, c := range f.Coupons {
+		w.id(c.Coupon)
+		w.id(c.UsedBy)
 	}
 	return w
 }
@@ -188,10 +224,18 @@ func DecodeEffects(form []byte) (f Effects, err error) {
 			Phase: r.phase(), PaidOut: r.bool(), Exhausted: r.bool(), Changed: r.bool(),
 		}
 		r.each(func() { s.Buyers = append(s.Buyers, BuyerEffect{r.int(), r.int()}) })
+		r.since(2, func() { s.Waiting, s.Holds, s.Line = r.int(), r.places(), r.places() })
 		f.Sales = append(f.Sales, s)
 	})
-	r.each(func() { f.Moves = append(f.Moves, Move{r.receipt()}) })
+	r.each(func() {
+		m := Move{Receipt: r.receipt(), From: Confirmed} // all that version 1 moved was refunded
+		r.since(2, func() { m.From, m.At = r.status(), Instant(r.int()) })
+		f.Moves = append(f.Moves, m)
+	})
 	r.each(func() { f.Transfers = append(f.Transfers, Transfer{r.id(), r.int(), r.int(), r.int()}) })
+	r.since(2, func() {
+		r.each(func() { f.Coupons = append(f.Coupons, CouponEffect{r.id(), r.id()}) })
+	})
 	return f, r.end("effects")
 }
 
@@ -207,6 +251,16 @@ func (w *writer) stand(s *Stand) {
 	w.bool(s.ShowStock)
 	w.bool(s.PaidOut)
 	w.counts(s.Buyers)
+	for _, n := range s.newerNumbers() {
+		w.int(*n)
+	}
+	w.int(int64(s.Hold))
+	for _, places := range [][]Place{s.Holds, s.Line} {
+		w.uint(uint64(len(places)))
+		for _, p := range places {
+			w.place(p)
+		}
+	}
 }
 
 func (r *reader) stand() *Stand {
@@ -222,6 +276,15 @@ func (r *reader) stand() *Stand {
 	s.ShowStock = r.bool()
 	s.PaidOut = r.bool()
 	s.Buyers = r.counts()
+	r.since(2, func() {
+		for _, n := range s.newerNumbers() {
+			*n = r.int()
+		}
+		s.Hold = time.Duration(r.int())
+		for _, places := range []*[]Place{&s.Holds, &s.Line} {
+			r.each(func() { *places = append(*places, r.place()) })
+		}
+	})
 	return s
 }
 
@@ -229,6 +292,47 @@ func (r *reader) stand() *Stand {
 func (s *Stand) numbers() []*int64 {
 	return []*int64{&s.ID, &s.Seller, &s.Escrow, &s.Price.Start, &s.Price.Drop, &s.Price.Rate, &s.Stock, &s.Limit,
 		(*int64)(&s.OpensAt), (*int64)(&s.ClosesAt), &s.Free, &s.Held, &s.Sold}
+}
+
+// newerNumbers are those that version 2 added.
+func (s *Stand) newerNumbers() []*int64 {
+	return []*int64{&s.Waiting, &s.LineMost, &s.MaxBypass, &s.AmountOff, (*int64)(&s.ValidFrom), (*int64)(&s.ValidUntil),
+		(*int64)(&s.StartsAt), &s.Store}
+}
+
+func (w *writer) place(p Place) {
+	w.id(p.Receipt)
+	w.int(p.Seq)
+	w.int(int64(p.At))
+}
+
+func (r *reader) place() Place { return Place{r.id(), r.int(), Instant(r.int())} }
+
+func (w *writer) places(effects []PlaceEffect) {
+	w.uint(uint64(len(effects)))
+	for _, e := range effects {
+		w.place(e.Place)
+		w.bool(e.Left)
+	}
+}
+
+func (r *reader) places() (effects []PlaceEffect) {
+	r.each(func() { effects = append(effects, PlaceEffect{r.place(), r.bool()}) })
+	return effects
+}
+
+func (w *writer) coupon(id uuid.UUID, c CouponStand) {
+	w.id(id)
+	w.id(c.UsedBy)
+	for _, n := range [...]int64{c.Sale, c.Buyer, c.Seller, c.Amount, int64(c.ValidFrom), int64(c.ValidUntil)} {
+		w.int(n)
+	}
+}
+
+func (r *reader) coupon() (uuid.UUID, CouponStand) {
+	return r.id(), CouponStand{
+		UsedBy: r.id(), Sale: r.int(), Buyer: r.int(), Seller: r.int(), Amount: r.int(), ValidFrom: Instant(r.int()), ValidUntil: Instant(r.int()),
+	}
 }
 
 func (w *writer) receipt(r Receipt) {
@@ -241,14 +345,22 @@ func (w *writer) receipt(r Receipt) {
 	for _, n := range [...]int64{r.Sale, r.Buyer, r.Quantity, r.UnitPrice, r.Seq, int64(r.At)} {
 		w.int(n)
 	}
+	w.maybe(r.Coupon)
+	for _, n := range [...]int64{r.Discount, int64(r.PayBy), r.Passed} {
+		w.int(n)
+	}
 }
 
 func (r *reader) receipt() Receipt {
-	return Receipt{
+	receipt := Receipt{
 		ID: r.id(), Verb: Verb(r.uint(uint64(len(verbWords) - 1))), Status: r.status(), Reason: r.reason(),
 		Target: r.id(), Fingerprint: r.uint(1<<64 - 1),
 		Sale: r.int(), Buyer: r.int(), Quantity: r.int(), UnitPrice: r.int(), Seq: r.int(), At: Instant(r.int()),
 	}
+	r.since(2, func() {
+		receipt.Coupon, receipt.Discount, receipt.PayBy, receipt.Passed = r.maybe(), r.int(), Instant(r.int()), r.int()
+	})
+	return receipt
 }
 
 func (w *writer) phase(p Phase)     { w.uint(uint64(slices.Index(phases, p))) }

@@ -8,55 +8,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// Phase is how far stream time has moved a sale.
-type Phase string
-
-// The phases, in order.
-const (
-	Scheduled   Phase = "scheduled"
-	PhaseOpen   Phase = "open"
-	PhaseClosed Phase = "closed"
-)
-
-// Stand is a sale and how it stands at one watermark of its partition.
-type Stand struct {
-	Sale
-	Phase            Phase
-	Free, Held, Sold int64 // units; their sum is Stock
-	PaidOut          bool
-	Buyers           map[int64]int64 // units each buyer has (confirmed, held, waiting); those with none may be missing
-}
-
-// Exhausted says that every unit is gone and none can come back, so that a new
-// bid need not even be queued. A grown stock ends it.
-func (s *Stand) Exhausted() bool { return s.Free == 0 && s.Held == 0 }
-
-// Payee is the wallet that a purchase is paid into: escrow, or the seller
-// himself when nothing can be refunded.
-func (s *Stand) Payee() int64 {
-	if s.RefundWindow == 0 {
-		return s.Seller
-	}
-	return s.Escrow
-}
-
-// State is the sales that a batch touches, by ID. A sale that is missing does
-// not exist.
-type State map[int64]*Stand
-
-// Facts is what Postgres knows, at the same watermark, of what a batch touches.
-// It is locked until the batch is committed.
-type Facts struct {
-	Generation int64                 // of the partition; entries of an older one are lost
-	Balances   map[int64]int64       // points by wallet; a missing wallet has none
-	Receipts   map[uuid.UUID]Receipt // those of the entries and of their targets that are settled
-}
-
 // Outcome is what becomes of one entry.
 type Outcome struct {
 	Status    Status
 	Reason    Reason
-	UnitPrice int64
+	UnitPrice int64   // points: as of Receipt
+	Quantity  int64   // units, more than the request itself names: a late payment's
+	Discount  int64   // points off
+	PayBy     Instant // of a hold
 	// Stands says that the receipt was settled before (or that there is none, as
 	// for a Rebuilt mark): nothing is written, the outcome is only said again.
 	Stands bool
@@ -67,19 +26,26 @@ type Outcome struct {
 type Decision struct {
 	Outcomes []Outcome
 	Effects  Effects
+
+	// Short is the sales whose line the state shows too little of, or whose places
+	// contradict the facts. If there are any, the decision is none: ask again with
+	// more; with all there is, it is none for the second reason.
+	Short []int64
 }
 
 // Effects is everything a batch changes beside the receipts of its own entries.
 type Effects struct {
 	Sales     []SaleEffect // by ID; every known sale of the batch, changed or not
-	Moves     []Move       // receipts of earlier entries that change their status
+	Moves     []Move       // in the order in which they happened
 	Transfers []Transfer
+	Coupons   []CouponEffect // by coupon; those made by a claim of the batch are only here if they are used already
 }
 
 // SaleEffect is what a batch does to one sale.
 type SaleEffect struct {
 	Sale                    int64
 	Free, Held, Sold, Stock int64 // units more or less
+	Waiting                 int64 // receipts more or less
 	Revenue                 int64 // points more or less: sold − refunded
 
 	// How the sale stands afterwards.
@@ -88,7 +54,8 @@ type SaleEffect struct {
 	Exhausted bool
 	ClosesAt  Instant
 
-	Buyers []BuyerEffect // by buyer
+	Buyers      []BuyerEffect // by buyer
+	Holds, Line []PlaceEffect // in order
 
 	Changed bool // whether anything of it differs from before
 }
@@ -96,8 +63,24 @@ type SaleEffect struct {
 // BuyerEffect is how many units more or less a buyer has of a sale.
 type BuyerEffect struct{ Buyer, Units int64 }
 
-// Move is the receipt of an earlier entry as it stands afterwards.
-type Move struct{ Receipt Receipt }
+// PlaceEffect is a place that was taken, or left.
+type PlaceEffect struct {
+	Place
+	Left bool
+}
+
+// Move is one step of a receipt that is settled, or was decided earlier in the same
+// batch: from a status to that of Receipt, at a moment of stream time. One that
+// was passed in the line moves from waiting to waiting.
+type Move struct {
+	Receipt Receipt
+	From    Status
+	At      Instant
+}
+
+// CouponEffect is what a coupon is used by afterwards; uuid.Nil when it is free
+// again.
+type CouponEffect struct{ Coupon, UsedBy uuid.UUID }
 
 // Transfer moves points from one wallet to another: an entry of the ledger.
 type Transfer struct {
@@ -106,31 +89,52 @@ type Transfer struct {
 	Amount        int64     // points, 1 to MaxPoints
 }
 
+// TickMost is how many receipts one tick moves. What is due beyond that is left to
+// the next one, so that no batch grows without bound.
+const TickMost = 500
+
 // Decide says what becomes of entries, which must be in stream order, given how
 // the sales stand and what Postgres knows. It changes none of its arguments and
 // depends on nothing else: the same batch gets the same decision for ever, and
 // cutting a stream into other batches gives the same outcomes.
 //
-// Before an entry at time t the sale's own due events up to t happen first.
+// Before an entry at time t the sale's own due events up to t happen first, each
+// at its own time: it opens, holds end in the order of pay_by, it closes.
 func Decide(state State, facts Facts, entries []Entry) Decision {
 	d := decider{
 		facts:    facts,
 		stands:   make(map[int64]*working, len(state)),
 		balances: maps.Clone(facts.Balances),
-		receipts: map[uuid.UUID]Receipt{},
+		coupons:  maps.Clone(facts.Coupons),
+		entries:  entries,
+		decided:  make(map[uuid.UUID]int, len(entries)),
 		moved:    map[uuid.UUID]int{},
+		touched:  map[uuid.UUID]bool{},
 	}
 	if d.balances == nil {
 		d.balances = map[int64]int64{}
 	}
+	if d.coupons == nil {
+		d.coupons = map[uuid.UUID]CouponStand{}
+	}
 	d.Outcomes = make([]Outcome, len(entries))
 	for i, e := range entries {
 		d.Outcomes[i] = d.entry(state, e)
+		if !d.Outcomes[i].Stands {
+			d.decided[e.Receipt] = i
+		}
 	}
 	for _, w := range d.stands {
 		d.Effects.Sales = append(d.Effects.Sales, w.effect())
+		if w.short {
+			d.Short = append(d.Short, w.now.ID)
+		}
 	}
 	slices.SortFunc(d.Effects.Sales, func(a, b SaleEffect) int { return cmp.Compare(a.Sale, b.Sale) })
+	slices.Sort(d.Short)
+	for _, id := range slices.SortedFunc(maps.Keys(d.touched), compareIDs) {
+		d.Effects.Coupons = append(d.Effects.Coupons, CouponEffect{id, d.coupons[id].UsedBy})
+	}
 	return d.Decision
 }
 
@@ -140,18 +144,12 @@ type decider struct {
 	facts    Facts
 	stands   map[int64]*working
 	balances map[int64]int64
-	receipts map[uuid.UUID]Receipt // decided in this batch
-	moved    map[uuid.UUID]int     // index into Effects.Moves
-}
-
-// working is one sale's scratch paper: as it stood, and as it stands by now.
-type working struct {
-	before  *Stand
-	now     Stand // its Buyers is nil: see buyers
-	revenue int64
-	buyers  map[int64]int64 // units more or less
-
-	drops, price int64 // the price after so many drops, since computing a curve anew for each bid is dear
+	coupons  map[uuid.UUID]CouponStand
+	touched  map[uuid.UUID]bool // coupons
+	entries  []Entry
+	decided  map[uuid.UUID]int  // receipts of this batch: index into entries and Outcomes
+	moved    map[uuid.UUID]int  // receipts that went on from there: index into Effects.Moves of the last step
+	paid     map[uuid.UUID]bool // holds that a late payment has bought anew; nil: not looked up yet
 }
 
 func rejected(why Reason) Outcome { return Outcome{Status: Rejected, Reason: why} }
@@ -164,11 +162,9 @@ func (d *decider) entry(state State, e Entry) Outcome {
 		return Outcome{Status: Rejected, Reason: Internal, Stands: true}
 	}
 	if r, ok := d.receipt(e.Receipt); ok {
-		return Outcome{Status: r.Status, Reason: r.Reason, UnitPrice: r.UnitPrice, Stands: true}
+		return Outcome{Status: r.Status, Reason: r.Reason, UnitPrice: r.UnitPrice, Discount: r.Discount, PayBy: r.PayBy, Stands: true}
 	}
-	outcome := d.fresh(state, e)
-	d.receipts[e.Receipt] = e.receipt(outcome)
-	return outcome
+	return d.fresh(state, e)
 }
 
 // receipt finds a receipt as it stands by now.
@@ -176,11 +172,17 @@ func (d *decider) receipt(id uuid.UUID) (Receipt, bool) {
 	if i, ok := d.moved[id]; ok {
 		return d.Effects.Moves[i].Receipt, true
 	}
-	if r, ok := d.receipts[id]; ok {
-		return r, true
+	if i, ok := d.decided[id]; ok {
+		return d.entries[i].receipt(d.Outcomes[i]), true
 	}
 	r, ok := d.facts.Receipts[id]
 	return r, ok
+}
+
+// move notes that a receipt has gone on to r, at a moment of stream time.
+func (d *decider) move(r Receipt, from Status, at Instant) {
+	d.moved[r.ID] = len(d.Effects.Moves)
+	d.Effects.Moves = append(d.Effects.Moves, Move{r, from, at})
 }
 
 func (d *decider) fresh(state State, e Entry) Outcome {
@@ -190,45 +192,42 @@ func (d *decider) fresh(state State, e Entry) Outcome {
 	case e.Generation < d.facts.Generation:
 		return rejected(Lost)
 	}
-	s := d.stands[e.Sale]
+	s := d.stand(state, e.Sale)
 	if s == nil {
-		stand := state[e.Sale]
-		if stand == nil {
-			return rejected(UnknownSale)
-		}
-		s = &working{before: stand, now: *stand, buyers: map[int64]int64{}, drops: -1}
-		s.now.Buyers = nil
-		d.stands[e.Sale] = s
+		return rejected(UnknownSale)
 	}
-	s.advance(e.ID.At)
+	d.advance(s, e.ID.At, e.Verb.Tick())
 	switch e.Verb {
 	case Bid:
 		return d.bid(s, e)
+	case Reserve, Join:
+		if e.Target != uuid.Nil {
+			return d.rebook(state, s, e)
+		}
+		return d.take(s, e)
+	case Claim:
+		return d.claim(s, e)
+	case Pay:
+		return d.pay(s, e)
+	case Cancel:
+		return d.cancel(s, e)
 	case Refund:
 		return d.refund(s, e)
 	case Change:
-		return s.change(e)
+		return d.change(s, e)
 	case Payout:
 		return d.payout(s, e)
-	case Open, Close: // ticks: what was due has just happened
+	case Open, Close, Expire: // ticks: what was due has just happened
 		return Outcome{Status: Confirmed}
 	}
 	return rejected(Internal)
 }
 
-// advance lets the sale's own events up to t happen.
-func (s *working) advance(t Instant) {
-	if s.now.Phase == Scheduled && t >= s.now.OpensAt {
-		s.now.Phase = PhaseOpen
-	}
-	if s.now.Phase == PhaseOpen && t >= s.now.ClosesAt {
-		s.now.Phase = PhaseClosed
-	}
-}
-
 func (d *decider) bid(s *working, e Entry) Outcome {
+	if s.now.Kind != Auction {
+		return rejected(UnknownSale)
+	}
 	price := s.priceAt(e.ID.At)
-	cost := price * e.Quantity // cannot overflow once Quantity ≤ Stock: Check bounds Start × Stock
 	switch {
 	case s.now.Phase == Scheduled:
 		return rejected(NotOpen)
@@ -242,22 +241,33 @@ func (d *decider) bid(s *working, e Entry) Outcome {
 		return rejected(SoldOut)
 	case e.Price < price, e.Exact && e.Price != price:
 		return rejected(PriceChanged)
-	case d.balances[e.Buyer] < cost:
+	}
+	cost := price * e.Quantity // cannot overflow, since Quantity ≤ Stock: Check bounds Start × Stock
+	discount, ok := d.discount(s, e, cost)
+	switch {
+	case !ok:
+		return rejected(CouponUnusable)
+	case d.balances[e.Buyer] < cost-discount:
 		return rejected(ShortPoints)
 	}
-	d.transfer(e.Receipt, e.Buyer, s.now.Payee(), cost)
-	s.now.Free -= e.Quantity
-	s.now.Sold += e.Quantity
+	d.use(e)
+	d.grant(s, e, e.Quantity)
+	d.buy(s, e.Receipt, e.Buyer, e.Quantity, cost-discount)
+	return Outcome{Status: Confirmed, UnitPrice: price, Discount: discount}
+}
+
+// buy pays for units and adds them to those sold. Where they come from is the
+// caller's business.
+func (d *decider) buy(s *working, receipt uuid.UUID, buyer, units, cost int64) {
+	d.transfer(receipt, buyer, s.now.Payee(), cost)
+	s.now.Sold += units
 	s.revenue += cost
-	s.buyers[e.Buyer] += e.Quantity
-	return Outcome{Status: Confirmed, UnitPrice: price}
 }
 
 func (d *decider) refund(s *working, e Entry) Outcome {
-	target, ok := d.receipt(e.Target)
+	target, ok := d.target(e)
 	switch {
-	case !ok, target.Verb != Bid, target.Sale != e.Sale, target.Status == Rejected:
-		// A rejected target is known to its own batch only: later it is !ok.
+	case !ok, target.Verb != Bid:
 		return rejected(NotRefundable)
 	case target.Buyer != e.Buyer:
 		return rejected(NotYours)
@@ -266,31 +276,56 @@ func (d *decider) refund(s *working, e Entry) Outcome {
 	case target.Status != Confirmed, s.now.Phase != PhaseClosed, s.now.PaidOut, e.ID.At >= s.now.PayoutAt():
 		return rejected(NotRefundable)
 	}
-	amount := target.UnitPrice * target.Quantity
-	d.transfer(e.Receipt, s.now.Escrow, e.Buyer, amount)
-	s.revenue -= amount
+	d.payBack(s, e, target)
+	d.release(target, e.ID.At)
 	s.buyers[e.Buyer] -= target.Quantity
 	target.Status = Refunded
-	d.moved[target.ID] = len(d.Effects.Moves)
-	d.Effects.Moves = append(d.Effects.Moves, Move{target})
+	d.move(target, Confirmed, e.ID.At)
 	return Outcome{Status: Confirmed, UnitPrice: target.UnitPrice}
 }
 
-// change lets the stock grow. The close of an auction is fixed: to move it would
-// change the price curve its buyers have seen.
-func (s *working) change(e Entry) Outcome {
+// payBack returns what a purchase cost.
+func (d *decider) payBack(s *working, e Entry, purchase Receipt) {
+	d.transfer(e.Receipt, s.now.Escrow, e.Buyer, purchase.Cost())
+	s.revenue -= purchase.Cost()
+}
+
+// target finds the receipt of the same sale that e is about. One that was rejected
+// at once is known to its own batch only, so it counts as unknown in that one, too.
+func (d *decider) target(e Entry) (Receipt, bool) {
+	r, ok := d.receipt(e.Target)
+	if i, here := d.decided[e.Target]; here && d.Outcomes[i].Status == Rejected {
+		ok = false
+	}
+	return r, ok && (r.Sale == e.Sale || e.From != 0 && r.Sale == e.From)
+}
+
+// change lets the stock grow, or the sale close later. The close of an auction is
+// fixed: to move it would change the price curve its buyers have seen. A slot
+// closes when it begins.
+func (d *decider) change(s *working, e Entry) Outcome {
+	most := s.now.OpensAt.Add(MaxSpan)
+	if s.now.StartsAt != 0 {
+		most = min(most, s.now.StartsAt)
+	}
+	later := e.ClosesAt != 0 && e.ClosesAt != s.now.ClosesAt
 	switch {
 	case e.Buyer != s.now.Seller:
 		return rejected(NotYours)
 	case s.now.Phase == PhaseClosed:
 		return rejected(Closed)
-	case e.ClosesAt != 0 && e.ClosesAt != s.now.ClosesAt:
+	case later && s.now.Kind == Auction:
 		return rejected(PriceChanged)
-	case e.Quantity < 0, e.Quantity > min(MaxStock, MaxPoints/s.now.Price.Start)-s.now.Stock:
+	case later && (e.ClosesAt < s.now.ClosesAt || e.ClosesAt > most),
+		e.Quantity < 0, e.Quantity > min(MaxStock, MaxPoints/max(s.now.Price.Start, 1))-s.now.Stock:
 		return rejected(OverLimit)
+	}
+	if later {
+		s.now.ClosesAt = e.ClosesAt
 	}
 	s.now.Stock += e.Quantity
 	s.now.Free += e.Quantity
+	d.promote(s, e.ID.At)
 	return Outcome{Status: Confirmed}
 }
 
@@ -310,32 +345,4 @@ func (d *decider) transfer(receipt uuid.UUID, debit, credit, amount int64) {
 	d.balances[debit] -= amount
 	d.balances[credit] += amount
 	d.Effects.Transfers = append(d.Effects.Transfers, Transfer{receipt, debit, credit, amount})
-}
-
-func (s *working) units(buyer int64) int64 { return s.before.Buyers[buyer] + s.buyers[buyer] }
-
-func (s *working) priceAt(t Instant) int64 {
-	if k := s.now.dropsAt(t); k != s.drops {
-		s.drops, s.price = k, s.now.Price.After(k)
-	}
-	return s.price
-}
-
-func (s *working) effect() SaleEffect {
-	was := s.before
-	effect := SaleEffect{
-		Sale: was.ID,
-		Free: s.now.Free - was.Free, Held: s.now.Held - was.Held, Sold: s.now.Sold - was.Sold, Stock: s.now.Stock - was.Stock,
-		Revenue: s.revenue,
-		Phase:   s.now.Phase, PaidOut: s.now.PaidOut, Exhausted: s.now.Exhausted(), ClosesAt: s.now.ClosesAt,
-	}
-	for buyer, units := range s.buyers {
-		if units != 0 {
-			effect.Buyers = append(effect.Buyers, BuyerEffect{buyer, units})
-		}
-	}
-	slices.SortFunc(effect.Buyers, func(a, b BuyerEffect) int { return cmp.Compare(a.Buyer, b.Buyer) })
-	effect.Changed = effect.Free != 0 || effect.Held != 0 || effect.Sold != 0 || effect.Stock != 0 || effect.Revenue != 0 ||
-		effect.Phase != was.Phase || effect.PaidOut != was.PaidOut || effect.ClosesAt != was.ClosesAt || len(effect.Buyers) > 0
-	return effect
 }

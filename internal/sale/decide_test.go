@@ -139,6 +139,12 @@ func TestExhausted(t *testing.T) {
 	if held := (&sale.Stand{Held: 1}); held.Exhausted() {
 		t.Error("a unit held may come back, yet the sale is exhausted")
 	}
+	if sold := (&sale.Stand{Sale: chair(), Sold: 1}); sold.Exhausted() {
+		t.Error("a chair that is sold may come back, yet the sale is exhausted")
+	}
+	if claimed := (&sale.Stand{Sale: voucher(), Sold: 10}); !claimed.Exhausted() {
+		t.Error("a coupon never comes back, yet the sale is not exhausted")
+	}
 }
 
 func TestOddEntries(t *testing.T) {

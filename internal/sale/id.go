@@ -38,9 +38,14 @@ func RequestID(account int64, what, key string) uuid.UUID {
 }
 
 // TickReceiptID answers the UUIDv8 of a scheduler's request. Any number of
-// schedulers make the same one for the same duty.
-func TickReceiptID(partition int, sale int64, verb Verb, due Instant) uuid.UUID {
-	return hashed(partition, fmt.Sprintf("tick %d %s %d", sale, verb, due))
+// schedulers make the same one for the same duty. state is what tells one tick
+// from the next when the same is due again.
+func TickReceiptID(partition int, sale int64, verb Verb, due Instant, state ...int64) uuid.UUID {
+	text := fmt.Sprintf("tick %d %s %d", sale, verb, due)
+	for _, n := range state {
+		text += fmt.Sprintf(" %d", n)
+	}
+	return hashed(partition, text)
 }
 
 // PartitionOf answers the partition that a receipt ID names. It answers false

@@ -90,6 +90,8 @@ func TestHashedIDsDiffer(t *testing.T) {
 	add("other partition's tick", sale.TickReceiptID(4, 7, sale.Open, 1))
 	add("other sale's tick", sale.TickReceiptID(3, 8, sale.Open, 1))
 	add("other verb's tick", sale.TickReceiptID(3, 7, sale.Close, 1))
+	add("the same due again", sale.TickReceiptID(3, 7, sale.Open, 1, 5))
+	add("and again", sale.TickReceiptID(3, 7, sale.Open, 1, 5, 0))
 	add("other due time", sale.TickReceiptID(3, 7, sale.Open, 2))
 }
 

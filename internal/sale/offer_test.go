@@ -36,6 +36,20 @@ func TestSaleSum(t *testing.T) {
 		}
 		sums[changed.Sum()] = name
 	}
+	c := chair()
+	sums[c.Sum()] = "chair"
+	for name, change := range map[string]func(*sale.Sale){
+		"hold": func(s *sale.Sale) { s.Hold += time.Second }, "line": func(s *sale.Sale) { s.LineMost++ }, "max_bypass": func(s *sale.Sale) { s.MaxBypass++ },
+		"amount_off": func(s *sale.Sale) { s.AmountOff++ }, "valid_from": func(s *sale.Sale) { s.ValidFrom++ }, "valid_until": func(s *sale.Sale) { s.ValidUntil++ },
+		"starts_at": func(s *sale.Sale) { s.StartsAt++ }, "store": func(s *sale.Sale) { s.Store++ },
+	} {
+		changed := c
+		change(&changed)
+		if other, taken := sums[changed.Sum()]; taken {
+			t.Errorf("%s of a chair has the sum of %s", name, other)
+		}
+		sums[changed.Sum()] = name + " of a chair"
+	}
 	ours := s
 	ours.ID, ours.Partition, ours.Escrow = 1, 2, 3
 	if ours.Sum() != s.Sum() {

@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// Policy says how the price of an auction falls.
+// Policy says how the price of a sale falls.
 type Policy string
 
 // The price policies.
 const (
 	Constant   Policy = "constant"   // price(k) = start − k × drop
 	Percentage Policy = "percentage" // price(k+1) = floor(price(k) × (10000 − rate) / 10000)
+	Fixed      Policy = "fixed"      // the only one of every kind but the auction: Start, for ever
 )
 
 // whole is 100 % in basis points.
@@ -20,18 +21,21 @@ const whole = 10_000
 // MaxRate is the steepest percentage policy, in basis points (domain, "Auction").
 const MaxRate = 5_000
 
-// Price is the price curve of a sale. A fixed price is a Period as long as the
-// sale itself.
+// Price is the price curve of a sale. The fixed price of an auction is a Period as
+// long as the sale itself.
 type Price struct {
 	Policy Policy
-	Start  int64         // points, > 0
+	Start  int64         // points: of an auction > 0, else the unit price ≥ 0
 	Drop   int64         // points per period, 0 < Drop < Start; constant only
 	Rate   int64         // basis points per period, 0 < Rate ≤ MaxRate; percentage only
-	Period time.Duration // whole seconds that divide the length of the sale
+	Period time.Duration // of an auction: whole seconds that divide the length of the sale
 }
 
 // After is the price after k ≥ 0 drops, floored at every step, never below 0.
 func (p Price) After(k int64) int64 {
+	if p.Policy == Fixed {
+		return p.Start
+	}
 	if p.Policy == Constant {
 		if k > p.Start/p.Drop {
 			return 0
@@ -45,7 +49,7 @@ func (p Price) After(k int64) int64 {
 	return price
 }
 
-// next is the price one drop after price.
+// next is the price one drop after price. A fixed one never drops.
 func (p Price) next(price int64) int64 {
 	if p.Policy == Constant {
 		return max(price-p.Drop, 0)
@@ -59,7 +63,7 @@ func less(price, rate int64) int64 {
 	return price/whole*keep + price%whole*keep/whole
 }
 
-// check tells which rules the curve of a sale of this length breaks. A length of
+// check tells which rules the curve of an auction of this length breaks. A length of
 // 0 is not known, and what depends on it is left out.
 func (p Price) check(length time.Duration) (faults Faults) {
 	add := func(field, rule string, args ...any) {
@@ -94,6 +98,17 @@ func (p Price) check(length time.Duration) (faults Faults) {
 		add("period", "must divide the length of the sale")
 	case len(faults) == 0 && p.After(int64(length/p.Period)-1) <= 0:
 		add("start_price", "must stay above 0 until the last drop")
+	}
+	return faults
+}
+
+// checkFixed tells which rules the price of any other kind breaks.
+func (p Price) checkFixed() (faults Faults) {
+	if p.Start < 0 || p.Start > MaxPoints {
+		faults = append(faults, Fault{"unit_price", fmt.Sprintf("must be between 0 and %d", int64(MaxPoints))})
+	}
+	if p != (Price{Policy: Fixed, Start: p.Start}) {
+		faults = append(faults, Fault{"policy", "belongs to an auction, as start_price, drop, rate and period do"})
 	}
 	return faults
 }

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"sluice/internal/sale"
+	"sluice/internal/sale/saletest"
 )
 
 // The curve the domain prints, 10000 at 10 %.
@@ -142,7 +143,7 @@ func TestFixedPriceNeverDrops(t *testing.T) {
 // while Check allows the sale.
 func TestNextDropIsWhereThePriceDrops(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := drawSale(t, 1)
+		s := saletest.Auctions.Draw(t, "sale")
 		at := s.OpensAt + sale.Instant(rapid.Int64Range(-1000, int64(s.ClosesAt-s.OpensAt)+1000).Draw(t, "at"))
 		before := s.PriceAt(at)
 		next, ok := s.NextDrop(at)

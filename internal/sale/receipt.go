@@ -1,6 +1,8 @@
 package sale
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 
 	"github.com/google/uuid"
@@ -85,22 +87,52 @@ type Receipt struct {
 	ID          uuid.UUID
 	Verb        Verb
 	Sale        int64
-	Buyer       int64 // account that asked; 0 is the scheduler
-	Quantity    int64 // units
-	UnitPrice   int64 // points paid (or paid back) per unit; 0 when nothing was
+	Buyer       int64     // account that asked; 0 is the scheduler
+	Quantity    int64     // units
+	UnitPrice   int64     // points per unit: paid, to be paid, or paid back; 0 when nothing is
+	Discount    int64     // points off Quantity × UnitPrice, from Coupon
+	Coupon      uuid.UUID // the claim receipt of the coupon it uses
 	Status      Status
 	Reason      Reason    // set when Status is Rejected
-	Target      uuid.UUID // the receipt a refund is about
+	PayBy       Instant   // when a hold expires; it stays when the hold is over, 0: it never was one
+	Passed      int64     // times that others went before it in the line
+	Target      uuid.UUID // the receipt a refund, pay, cancel or change of slot is about
 	Fingerprint uint64    // of the request, Request.Sum
 	Seq         int64     // its number in the partition
 	At          Instant   // stream time of the request
 }
+
+// Cost is what all its units cost: what was, or is to be, paid.
+func (r Receipt) Cost() int64 { return r.Quantity*r.UnitPrice - r.Discount }
+
+// Purchase says whether r, once confirmed, has units: a request that buys, or a
+// payment that came too late and bought a unit that was free.
+func (r Receipt) Purchase() bool { return r.Verb.Buys() || r.Verb == Pay && r.Quantity > 0 }
+
+// Place is that of a receipt among the holds of a sale, or in its waiting line.
+type Place struct {
+	Receipt uuid.UUID
+	Seq     int64
+	At      Instant // of a hold its end, pay_by; in the line the stream time of the request
+}
+
+// Compare orders places: the earlier first, then by number.
+func (p Place) Compare(q Place) int {
+	return cmp.Or(cmp.Compare(p.At, q.At), cmp.Compare(p.Seq, q.Seq), bytes.Compare(p.Receipt[:], q.Receipt[:]))
+}
+
+// HoldPlace is the place of r while it is held.
+func (r Receipt) HoldPlace() Place { return Place{r.ID, r.Seq, r.PayBy} }
+
+// LinePlace is the place of r while it waits.
+func (r Receipt) LinePlace() Place { return Place{r.ID, r.Seq, r.At} }
 
 // Standing is a receipt and its place in its partition.
 type Standing struct {
 	Receipt
 	Ahead int64   // requests of the partition to be settled before it; 0 once it is settled
 	Drain float64 // requests the partition settles per second, as its owner saw it last; 0: not known
+	Line  int64   // its place in the waiting line of its sale, from 1; 0 unless it is waiting
 	Known bool    // an admission found it there: the request is a repeated one
 }
 

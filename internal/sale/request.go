@@ -23,14 +23,27 @@ const (
 	Close                   //
 	Payout                  //
 	Rebuilt                 // an owner's mark: Redis was empty and starts here again; it has no receipt
+	Reserve                 // a buyer's: Quantity units of a reservation, or one table of a slot; with a Target, instead of that booking
+	Claim                   // a buyer's: one coupon
+	Join                    // a buyer's: Quantity seats of an event
+	Pay                     // a buyer's: Target, which is held
+	Cancel                  // a buyer's: Target, held, waiting or confirmed
+	Expire                  // a tick
 )
 
-var verbWords = []string{Bid: "bid", Refund: "refund", Change: "change", Open: "open", Close: "close", Payout: "payout", Rebuilt: "rebuilt"}
+var verbWords = []string{Bid: "bid", Refund: "refund", Change: "change", Open: "open", Close: "close", Payout: "payout", Rebuilt: "rebuilt",
+	Reserve: "reserve", Claim: "claim", Join: "join", Pay: "pay", Cancel: "cancel", Expire: "expire"}
 
 func (v Verb) String() string { return word(verbWords, v) }
 
 // ParseVerb answers the verb of this word, false when there is none.
 func ParseVerb(w string) (Verb, bool) { return parse[Verb](verbWords, w) }
+
+// Buys says whether a request with this verb asks for units of a sale.
+func (v Verb) Buys() bool { return v == Bid || v == Reserve || v == Claim || v == Join }
+
+// Tick says whether it is one of the scheduler's.
+func (v Verb) Tick() bool { return v == Open || v == Close || v == Expire || v == Payout }
 
 // MaxTrace is the longest request ID that travels with a request, in bytes.
 const MaxTrace = 64
@@ -41,10 +54,12 @@ type Request struct {
 	Verb     Verb
 	Sale     int64
 	Buyer    int64     // account that asks (a seller for change); 0 is the scheduler
-	Quantity int64     // units: of a bid ≥ 1, of a change the growth ≥ 0
+	Quantity int64     // units: of what buys ≥ 1, of a change the growth ≥ 0
 	Price    int64     // points per unit, of a bid: the price it saw
 	Exact    bool      // of a bid: refuse any price but Price
-	Target   uuid.UUID // of a refund
+	Target   uuid.UUID // of a refund, pay or cancel; of a reserve the booking that it replaces
+	From     int64     // of such a reserve: the sale of Target
+	Coupon   uuid.UUID // of a bid or reserve: the claim receipt of the coupon it uses
 	ClosesAt Instant   // of a change; 0 leaves it
 	Trace    string    // X-Request-ID of the HTTP request, at most MaxTrace bytes; not part of what is asked
 }
@@ -58,7 +73,11 @@ func (r Request) Sum() uint64 {
 		text = append(strconv.AppendInt(text, n, 10), ' ')
 	}
 	text = strconv.AppendBool(text, r.Exact)
-	sum := sha256.Sum256(append(text, r.Target[:]...))
+	text = append(text, r.Target[:]...)
+	if r.From != 0 || r.Coupon != uuid.Nil { // else it is as it was before there were these
+		text = strconv.AppendInt(append(append(text, ' '), r.Coupon[:]...), r.From, 10)
+	}
+	sum := sha256.Sum256(text)
 	return binary.BigEndian.Uint64(sum[:])
 }
 
@@ -106,9 +125,13 @@ type Entry struct {
 
 // receipt answers the receipt of e with this outcome.
 func (e Entry) receipt(o Outcome) Receipt {
+	units := o.Quantity
+	if e.Verb.Buys() || e.Verb == Change { // nothing else can name any
+		units += e.Quantity
+	}
 	return Receipt{
-		ID: e.Receipt, Verb: e.Verb, Sale: e.Sale, Buyer: e.Buyer, Quantity: e.Quantity, Target: e.Target,
+		ID: e.Receipt, Verb: e.Verb, Sale: e.Sale, Buyer: e.Buyer, Quantity: units, Target: e.Target, Coupon: e.Coupon,
 		Fingerprint: e.Sum(), Seq: e.Seq, At: e.ID.At,
-		Status: o.Status, Reason: o.Reason, UnitPrice: o.UnitPrice,
+		Status: o.Status, Reason: o.Reason, UnitPrice: o.UnitPrice, Discount: o.Discount, PayBy: o.PayBy,
 	}
 }

@@ -27,6 +27,8 @@ func TestSumGolden(t *testing.T) {
 	}{
 		{"every field", full(), 0xa8ad20dacbef097},
 		{"a bid", bid(opens, "a", alice, 2, 1000).Request, 0x8e585a9973031cc8},
+		{"a bid with a coupon", with("c", bid(opens, "a", alice, 2, 1000)).Request, 0xe2fc3ad35473eec8},
+		{"a change of slot", move("0:00", "m", alice, "a", 7, 9).Request, 0x866e15dc6e9e7508},
 	} {
 		if got := c.request.Sum(); got != c.want {
 			t.Errorf("%s: %#x, want %#x", c.name, got, c.want)

@@ -50,17 +50,23 @@ func (i Instant) Add(d time.Duration) Instant { return i + Instant(d.Millisecond
 // Kind says which of the four presets a sale follows.
 type Kind string
 
-// The kinds of sale. Only those with rules in this package pass Sale.Check.
+// The kinds of sale.
 const (
-	Auction     Kind = "auction"
-	Reservation Kind = "reservation"
-	Coupon      Kind = "coupon"
-	Event       Kind = "event"
+	Auction     Kind = "auction"     // the price falls until somebody takes it; paid at once
+	Reservation Kind = "reservation" // held, then paid
+	Coupon      Kind = "coupon"      // claimed; an amount off a purchase from the same seller
+	Event       Kind = "event"       // seats, confirmed at once; a slot of a store is one, its tables the seats
 )
 
-// Bounds of a sale, from the auction rules of the domain.
+// Bounds of a sale. Those of an auction are the domain's, the others our own.
 const (
-	MaxLength       = 60 * time.Minute    // of an auction, opens_at to closes_at
+	MaxLength       = 60 * time.Minute     // of an auction, opens_at to closes_at
+	MaxSpan         = 366 * 24 * time.Hour // of every other kind
+	MaxHold         = 7 * 24 * time.Hour
+	DefaultHold     = 10 * time.Minute // unless the sale says otherwise
+	MaxLine         = 100_000          // receipts in a waiting line
+	MaxBypass       = 1000
+	BypassReach     = 100                 // receipts: a freed unit looks no further down the line for somebody it is enough for
 	MaxRefundWindow = 90 * 24 * time.Hour // our own bound: escrow must end some day
 	MaxTitle        = 200                 // characters
 	MaxDescription  = 4000                // characters
@@ -85,7 +91,34 @@ type Sale struct {
 	ClosesAt     Instant
 	RefundWindow time.Duration // whole milliseconds; 0: the seller is paid at once and nothing is refunded
 	ShowStock    bool          // whether buyers may see the units left
+
+	// Of a reservation or event.
+	Hold      time.Duration // from being held to pay_by: 1 s to MaxHold, whole seconds
+	LineMost  int64         // receipts that may wait, 0 to MaxLine; 0: there is no line
+	MaxBypass int64         // times that a smaller request may pass one that waits for more units, 0 to MaxBypass
+
+	// Of a coupon.
+	AmountOff  int64   // points off a purchase, ≥ 1
+	ValidFrom  Instant // from then on it can be claimed and used
+	ValidUntil Instant // until before then
+
+	// Of an event.
+	StartsAt Instant // ≥ ClosesAt; 0: it does not say
+	Store    int64   // whose slot it is; 0: none
 }
+
+// Returns says whether units of s may come back: an auction's and a coupon's never
+// do.
+func (s Sale) Returns() bool { return s.Kind == Reservation || s.Kind == Event }
+
+// FixedPrice says whether one unit costs the same as long as s sells.
+func (s Sale) FixedPrice() bool {
+	return s.Price.Policy == Fixed || s.Price.Period.Milliseconds() == int64(s.ClosesAt-s.OpensAt)
+}
+
+// RemindAt is when the buyer of a hold that ends at payBy is told that it ends
+// soon: two minutes before, of a short hold a fifth of it.
+func (s Sale) RemindAt(payBy Instant) Instant { return payBy.Add(-min(2*time.Minute, s.Hold/5)) }
 
 // PayoutAt is the end of the refund window, when escrow goes to the seller.
 func (s Sale) PayoutAt() Instant { return s.ClosesAt.Add(s.RefundWindow) }
@@ -96,6 +129,9 @@ func (s Sale) PriceAt(t Instant) int64 { return s.Price.After(s.dropsAt(t)) }
 
 // dropsAt is k = floor((t − opens_at) / period), kept within the sale.
 func (s Sale) dropsAt(t Instant) int64 {
+	if s.Price.Policy == Fixed {
+		return 0
+	}
 	t = min(max(t, s.OpensAt), s.ClosesAt-1)
 	return int64(t-s.OpensAt) / s.Price.Period.Milliseconds()
 }
@@ -103,6 +139,9 @@ func (s Sale) dropsAt(t Instant) int64 {
 // NextDrop is the moment of the next lower price after t. It answers false when
 // the price does not drop any more.
 func (s Sale) NextDrop(t Instant) (Instant, bool) {
+	if s.Price.Policy == Fixed {
+		return 0, false
+	}
 	if t < s.OpensAt {
 		t = s.OpensAt
 	}
@@ -117,9 +156,14 @@ func (s Sale) Sum() uint64 {
 	for _, word := range []string{string(s.Kind), s.Title, s.Description, string(s.Price.Policy)} {
 		text = fmt.Appendf(text, "%d:%s ", len(word), word)
 	}
-	sum := sha256.Sum256(fmt.Appendf(text, "%d %d %d %d %d %d %d %d %d %d %t",
+	text = fmt.Appendf(text, "%d %d %d %d %d %d %d %d %d %d %t",
 		s.Seller, s.Price.Start, s.Price.Drop, s.Price.Rate, s.Price.Period.Milliseconds(),
-		s.Stock, s.Limit, s.OpensAt, s.ClosesAt, s.RefundWindow.Milliseconds(), s.ShowStock))
+		s.Stock, s.Limit, s.OpensAt, s.ClosesAt, s.RefundWindow.Milliseconds(), s.ShowStock)
+	if s.Kind != Auction { // an auction's is as it was before there were others
+		text = fmt.Appendf(text, " %d %d %d %d %d %d %d %d", s.Hold.Milliseconds(), s.LineMost, s.MaxBypass,
+			s.AmountOff, s.ValidFrom, s.ValidUntil, s.StartsAt, s.Store)
+	}
+	sum := sha256.Sum256(text)
 	return binary.BigEndian.Uint64(sum[:])
 }
 
@@ -132,6 +176,9 @@ type Step struct {
 // Prices is the whole price curve, the first price first. A sale of MaxLength
 // has at most 3600 of them.
 func (s Sale) Prices() []Step {
+	if s.Price.Policy == Fixed {
+		return []Step{{s.OpensAt, s.Price.Start}}
+	}
 	steps := make([]Step, 0, s.dropsAt(s.ClosesAt)+1)
 	price := s.Price.Start
 	for at := s.OpensAt; at < s.ClosesAt; at = at.Add(s.Price.Period) {
@@ -152,8 +199,8 @@ const (
 	ShownClosed    Shown = "closed"
 )
 
-// ShownAt is the state shown at t with free units left and held units kept. It
-// depends on time alone, so a late tick never shows a wrong state.
+// ShownAt is the state shown at t with free units left. It depends on time alone,
+// so a late tick never shows a wrong state.
 func (s Sale) ShownAt(t Instant, free int64) Shown {
 	switch {
 	case t < s.OpensAt:
@@ -193,46 +240,4 @@ var (
 // isText says whether s is text that Postgres keeps, of at most so many characters.
 func isText(s string, most int) bool {
 	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !strings.ContainsRune(s, 0)
-}
-
-// Check tells which creation rules (domain, "Auction") s breaks, seen at now:
-// nil, or Faults.
-func (s Sale) Check(now Instant) error {
-	var faults Faults
-	must := func(ok bool, field, rule string, args ...any) {
-		if !ok {
-			faults = append(faults, Fault{field, fmt.Sprintf(rule, args...)})
-		}
-	}
-	must(s.Kind == Auction, "kind", "must be auction")
-	must(strings.TrimSpace(s.Title) != "", "title", "must not be blank")
-	must(isText(s.Title, MaxTitle), "title", "must be UTF-8 of at most %d characters, none of them NUL", MaxTitle)
-	must(isText(s.Description, MaxDescription), "description", "must be UTF-8 of at most %d characters, none of them NUL", MaxDescription)
-	must(s.Limit >= 1, "limit", "must be at least 1")
-	must(s.Stock >= s.Limit, "stock", "must be at least the limit per buyer")
-	must(s.Stock <= MaxStock, "stock", "must be at most %d", MaxStock)
-	must(s.OpensAt >= now, "opens_at", "must not be in the past")
-	must(s.RefundWindow >= 0 && s.RefundWindow <= MaxRefundWindow, "refund_window", "must be between 0 and %s", MaxRefundWindow)
-	must(s.RefundWindow%time.Millisecond == 0, "refund_window", "must be whole milliseconds")
-
-	span := s.ClosesAt - s.OpensAt
-	var length time.Duration // stays 0 while the span breaks a rule of its own
-	switch {
-	case s.ClosesAt <= s.OpensAt:
-		must(false, "closes_at", "must be after opens_at")
-	case span > Instant(MaxLength.Milliseconds()):
-		must(false, "closes_at", "must be at most %d minutes after opens_at", int(MaxLength.Minutes()))
-	case span%Instant(time.Minute.Milliseconds()) != 0:
-		must(false, "closes_at", "must be a whole number of minutes after opens_at")
-	default:
-		length = time.Duration(span) * time.Millisecond
-	}
-	faults = append(faults, s.Price.check(length)...)
-	if s.Price.Start > 0 && s.Stock > 0 {
-		must(s.Stock <= MaxPoints/s.Price.Start, "stock", "times start_price must be at most %d", int64(MaxPoints))
-	}
-	if len(faults) == 0 {
-		return nil
-	}
-	return faults
 }

@@ -107,7 +107,8 @@ func TestCheckFields(t *testing.T) {
 		faults []string
 	}{
 		{"nothing", func(*sale.Sale) {}, nil},
-		{"a kind without rules", func(s *sale.Sale) { s.Kind = sale.Coupon }, []string{"kind"}},
+		{"a hold", func(s *sale.Sale) { s.Hold = time.Minute }, []string{"hold"}},
+		{"a line", func(s *sale.Sale) { s.LineMost, s.MaxBypass = 1, 1 }, []string{"line", "max_bypass"}},
 		{"no title", func(s *sale.Sale) { s.Title = "" }, []string{"title"}},
 		{"blank title", func(s *sale.Sale) { s.Title = " \t\n" }, []string{"title"}},
 		{"longest title", func(s *sale.Sale) { s.Title = strings.Repeat("é", sale.MaxTitle) }, nil},
@@ -172,8 +173,8 @@ func TestCheckFields(t *testing.T) {
 // A seller who got everything wrong is told everything at once, so he has to
 // come back only once.
 func TestCheckTellsEverything(t *testing.T) {
-	s := sale.Sale{Kind: "raffle", Stock: -1, OpensAt: now - 1, ClosesAt: now + 600_000 - 1, RefundWindow: -time.Second}
-	want := []string{"kind", "title", "limit", "stock", "opens_at", "refund_window", "start_price", "policy", "period"}
+	s := sale.Sale{Kind: sale.Auction, Stock: -1, OpensAt: now - 1, ClosesAt: now + 600_000 - 1, RefundWindow: -time.Second}
+	want := []string{"title", "limit", "stock", "opens_at", "refund_window", "start_price", "policy", "period"}
 	if got := faulty(t, s); !slices.Equal(got, want) {
 		t.Errorf("faults in %q, want %q", got, want)
 	}

@@ -1,6 +1,7 @@
 package sale_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -12,58 +13,186 @@ import (
 	"sluice/internal/sale"
 )
 
-// The people of the table tests, and one lamp: 10 units, 2 for each buyer, from
-// 1000 points down by 100 each minute for 10 minutes.
-const (
-	alice, bob, carol = 1, 2, 3
-	lamp, seller      = 7, 70
-	escrow            = 71
-	minute            = 60_000
-
-	opens  = now + minute
-	closes = opens + 10*minute
-	payout = closes + 24*60*minute
-)
-
-// scene is how things stand before a batch.
+// scene is how things stand before a batch: all of it, as the stores keep it.
 type scene struct {
-	state sale.State
-	facts sale.Facts
+	state   sale.State
+	facts   sale.Facts
+	refused map[uuid.UUID]sale.Receipt // rejected at once: they have no row, the log alone knows them
 }
 
-// lampSale is the scene in which the lamp is announced and nobody came yet.
-// Buyers 1 to 20 have 10000 points each.
-func lampSale() scene {
-	s := auction()
-	s.OpensAt, s.ClosesAt = opens, closes
-	points := map[int64]int64{}
-	for buyer := int64(1); buyer <= 20; buyer++ {
-		points[buyer] = 10_000
+// newScene is a scene in which nobody came yet.
+func newScene(points map[int64]int64, sales ...sale.Sale) scene {
+	s := scene{
+		state:   sale.State{},
+		facts:   sale.Facts{Generation: 1, Balances: maps.Clone(points), Receipts: map[uuid.UUID]sale.Receipt{}, Coupons: map[uuid.UUID]sale.CouponStand{}},
+		refused: map[uuid.UUID]sale.Receipt{},
 	}
-	return scene{
-		state: sale.State{lamp: {Sale: s, Phase: sale.Scheduled, Free: s.Stock, Buyers: map[int64]int64{}}},
-		facts: sale.Facts{Generation: 1, Balances: points, Receipts: map[uuid.UUID]sale.Receipt{}},
+	for _, terms := range sales {
+		s.state[terms.ID] = &sale.Stand{Sale: terms, Phase: sale.Scheduled, Free: terms.Stock, Buyers: map[int64]int64{}}
 	}
+	return s
+}
+
+// view is what a batch is decided on: nothing but what Stand and Facts say it needs,
+// and of each line so many places.
+func (s scene) view(entries []sale.Entry, depth int) (sale.State, sale.Facts) {
+	state, facts := sale.State{}, sale.Facts{
+		Generation: s.facts.Generation, Balances: maps.Clone(s.facts.Balances),
+		Receipts: map[uuid.UUID]sale.Receipt{}, Coupons: map[uuid.UUID]sale.CouponStand{},
+	}
+	know := func(id uuid.UUID) {
+		if r, ok := s.facts.Receipts[id]; ok {
+			facts.Receipts[id] = r
+		}
+	}
+	for _, e := range entries {
+		for _, id := range []int64{e.Sale, e.From} {
+			if stand := s.state[id]; stand != nil && state[id] == nil {
+				state[id] = shown(stand, entries, depth)
+			}
+		}
+		know(e.Receipt)
+		know(e.Target)
+		if r, ok := s.refused[e.Receipt]; ok {
+			facts.Receipts[e.Receipt] = r
+		}
+		for id, r := range s.facts.Receipts {
+			if r.Verb == sale.Pay && e.Verb == sale.Pay && r.Target == e.Target {
+				know(id)
+			}
+		}
+	}
+	for _, stand := range state {
+		for _, p := range slices.Concat(stand.Holds, stand.Line) {
+			know(p.Receipt)
+		}
+	}
+	for _, r := range facts.Receipts {
+		if c, ok := s.facts.Coupons[r.Coupon]; ok {
+			facts.Coupons[r.Coupon] = c
+		}
+	}
+	for _, e := range entries {
+		if c, ok := s.facts.Coupons[e.Coupon]; ok {
+			facts.Coupons[e.Coupon] = c
+		}
+	}
+	return state, facts
+}
+
+func shown(whole *sale.Stand, entries []sale.Entry, depth int) *sale.Stand {
+	part := *whole
+	part.Buyers = map[int64]int64{}
+	for _, e := range entries {
+		if n := whole.Buyers[e.Buyer]; n != 0 {
+			part.Buyers[e.Buyer] = n
+		}
+	}
+	last := entries[len(entries)-1].ID.At
+	part.Holds = nil
+	for _, p := range whole.Holds {
+		if p.At <= last {
+			part.Holds = append(part.Holds, p)
+		}
+	}
+	part.Line = slices.Clone(whole.Line[:min(depth, len(whole.Line))])
+	return &part
 }
 
 // decide asks Decide, which must leave its arguments alone, and makes the batch
 // true, so that the next one stands on it. It answers the outcomes in words.
 func (s scene) decide(t *testing.T, entries ...sale.Entry) ([]string, sale.Effects) {
 	t.Helper()
-	before, asked := s.clone(), slices.Clone(entries)
-	decision := sale.Decide(s.state, s.facts, entries)
-	if !reflect.DeepEqual(s, before) || !reflect.DeepEqual(entries, asked) {
-		t.Error("Decide changed its arguments")
-	}
+	b := s.settle(t, entries...)
 	var said []string
-	for _, o := range decision.Outcomes {
+	for _, o := range b.Outcomes {
 		said = append(said, say(o))
 	}
-	s.apply(entries, decision)
-	return said, decision.Effects
+	return said, b.Effects
 }
 
-// say puts an outcome into words: "confirmed at 900", "rejected sold_out, stands".
+// settle is decide that answers all of it.
+func (s scene) settle(t *testing.T, entries ...sale.Entry) sale.Batch {
+	t.Helper()
+	state, facts := s.view(entries, 1<<20)
+	beforeState, beforeFacts := s.view(entries, 1<<20)
+	asked := slices.Clone(entries)
+	b := sale.Batch{Entries: entries, State: state, Facts: facts, Decision: sale.Decide(state, facts, entries)}
+	if !reflect.DeepEqual(state, beforeState) || !reflect.DeepEqual(facts, beforeFacts) || !reflect.DeepEqual(entries, asked) {
+		t.Error("Decide changed its arguments")
+	}
+	if len(b.Short) > 0 {
+		t.Errorf("short of %v, though all is shown", b.Short)
+	}
+	s.apply(b)
+	return b
+}
+
+// apply is what Postgres and Redis do with a batch.
+func (s scene) apply(b sale.Batch) {
+	for _, e := range b.Effects.Sales {
+		stand := s.state[e.Sale]
+		stand.Free += e.Free
+		stand.Held += e.Held
+		stand.Sold += e.Sold
+		stand.Stock += e.Stock
+		stand.Waiting += e.Waiting
+		stand.Phase, stand.PaidOut, stand.ClosesAt = e.Phase, e.PaidOut, e.ClosesAt
+		for _, of := range e.Buyers {
+			if stand.Buyers[of.Buyer] += of.Units; stand.Buyers[of.Buyer] == 0 {
+				delete(stand.Buyers, of.Buyer)
+			}
+		}
+		stand.Holds = replace(stand.Holds, e.Holds)
+		stand.Line = replace(stand.Line, e.Line)
+	}
+	for _, transfer := range b.Effects.Transfers {
+		s.facts.Balances[transfer.Debit] -= transfer.Amount
+		s.facts.Balances[transfer.Credit] += transfer.Amount
+	}
+	moved := map[uuid.UUID]bool{}
+	for _, m := range b.Effects.Moves {
+		moved[m.Receipt.ID] = true
+	}
+	for _, r := range b.Receipts() {
+		if r.Status == sale.Rejected && !moved[r.ID] {
+			s.refused[r.ID] = r
+			continue
+		}
+		if stand := s.state[r.Sale]; r.Verb == sale.Claim && stand != nil {
+			s.facts.Coupons[r.ID] = sale.CouponStand{
+				Sale: r.Sale, Buyer: r.Buyer, Seller: stand.Seller, Amount: stand.AmountOff, ValidFrom: stand.ValidFrom, ValidUntil: stand.ValidUntil,
+			}
+		}
+		s.facts.Receipts[r.ID] = r
+	}
+	for _, e := range b.Effects.Coupons {
+		c := s.facts.Coupons[e.Coupon]
+		c.UsedBy = e.UsedBy
+		s.facts.Coupons[e.Coupon] = c
+	}
+}
+
+// replace puts places in and takes them out, and keeps the order.
+func replace(places []sale.Place, effects []sale.PlaceEffect) []sale.Place {
+	for _, e := range effects {
+		if e.Left {
+			places = slices.DeleteFunc(places, func(p sale.Place) bool { return p == e.Place })
+		} else {
+			places = append(places, e.Place)
+		}
+	}
+	slices.SortFunc(places, func(a, b sale.Place) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Seq, b.Seq))
+	})
+	if len(places) == 0 {
+		return nil
+	}
+	return places
+}
+
+// say puts an outcome into words: "confirmed at 900", "rejected sold_out, stands",
+// "held at 100 less 30 by 10:00". The time is since the opening of the table tests.
 func say(o sale.Outcome) string {
 	words := o.Status.String()
 	if o.Reason != 0 {
@@ -72,149 +201,63 @@ func say(o sale.Outcome) string {
 	if o.UnitPrice != 0 {
 		words += fmt.Sprint(" at ", o.UnitPrice)
 	}
+	if o.Discount != 0 {
+		words += fmt.Sprint(" less ", o.Discount)
+	}
+	if o.Quantity != 0 {
+		words += fmt.Sprint(" for ", o.Quantity)
+	}
+	if o.PayBy != 0 {
+		words += " by " + clock(o.PayBy)
+	}
 	if o.Stands {
 		words += ", stands"
 	}
 	return words
 }
 
-func (s scene) clone() scene {
-	c := scene{state: sale.State{}, facts: s.facts}
-	for id, stand := range s.state {
-		copied := *stand
-		copied.Buyers = maps.Clone(stand.Buyers)
-		c.state[id] = &copied
+func clock(at sale.Instant) string {
+	ms := at - opens
+	words := fmt.Sprintf("%d:%02d", ms/60_000, ms/1000%60)
+	if ms%1000 != 0 {
+		words += fmt.Sprintf(".%03d", ms%1000)
 	}
-	c.facts.Balances, c.facts.Receipts = maps.Clone(s.facts.Balances), maps.Clone(s.facts.Receipts)
-	return c
-}
-
-// apply is what Postgres and Redis do with a decision.
-func (s scene) apply(entries []sale.Entry, d sale.Decision) {
-	for _, e := range d.Effects.Sales {
-		stand := s.state[e.Sale]
-		stand.Free += e.Free
-		stand.Held += e.Held
-		stand.Sold += e.Sold
-		stand.Stock += e.Stock
-		stand.Phase, stand.PaidOut, stand.ClosesAt = e.Phase, e.PaidOut, e.ClosesAt
-		for _, b := range e.Buyers {
-			stand.Buyers[b.Buyer] += b.Units
-		}
-	}
-	for _, transfer := range d.Effects.Transfers {
-		s.facts.Balances[transfer.Debit] -= transfer.Amount
-		s.facts.Balances[transfer.Credit] += transfer.Amount
-	}
-	for _, r := range (sale.Batch{Entries: entries, State: s.state, Facts: s.facts, Decision: d}).Receipts() {
-		s.facts.Receipts[r.ID] = r
-	}
-}
-
-// name makes a receipt ID that a test can call by a name.
-func name(s string) uuid.UUID { return sale.KeyedReceiptID(3, 0, lamp, sale.Bid, s) }
-
-func entry(at sale.Instant, receipt string, verb sale.Verb, buyer int64) sale.Entry {
-	return sale.Entry{
-		ID: sale.EntryID{At: at}, Seq: 1, Generation: 1,
-		Request: sale.Request{Receipt: name(receipt), Verb: verb, Sale: lamp, Buyer: buyer},
-	}
-}
-
-func bid(at sale.Instant, receipt string, buyer, quantity, price int64) sale.Entry {
-	e := entry(at, receipt, sale.Bid, buyer)
-	e.Quantity, e.Price = quantity, price
-	return e
-}
-
-func exactBid(at sale.Instant, receipt string, buyer, quantity, price int64) sale.Entry {
-	e := bid(at, receipt, buyer, quantity, price)
-	e.Exact = true
-	return e
-}
-
-func refund(at sale.Instant, receipt string, buyer int64, target string) sale.Entry {
-	e := entry(at, receipt, sale.Refund, buyer)
-	e.Target = name(target)
-	return e
-}
-
-func grow(at sale.Instant, receipt string, by, units int64) sale.Entry {
-	e := entry(at, receipt, sale.Change, by)
-	e.Quantity = units
-	return e
-}
-
-func tick(at sale.Instant, receipt string, verb sale.Verb) sale.Entry {
-	return entry(at, receipt, verb, 0)
-}
-
-// change makes the same entry with something else about it.
-func change(e sale.Entry, with func(*sale.Entry)) sale.Entry {
-	with(&e)
-	return e
-}
-
-// The words a table of cases is written in.
-type dialogue struct {
-	name    string
-	set     func(scene)
-	batches [][]sale.Entry
-	want    []string // of all batches, one after the other
-}
-
-func together(entries ...sale.Entry) [][]sale.Entry { return [][]sale.Entry{entries} }
-
-// apart puts every entry into a batch of its own.
-func apart(entries ...sale.Entry) (batches [][]sale.Entry) {
-	for _, e := range entries {
-		batches = append(batches, []sale.Entry{e})
-	}
-	return batches
-}
-
-// speak runs dialogues, each as its batches say and once with each entry apart:
-// how the stream is cut must make no difference.
-func speak(t *testing.T, dialogues []dialogue) {
-	for _, d := range dialogues {
-		t.Run(d.name, func(t *testing.T) {
-			for _, batches := range [][][]sale.Entry{d.batches, apart(slices.Concat(d.batches...)...), together(slices.Concat(d.batches...)...)} {
-				s := lampSale()
-				if d.set != nil {
-					d.set(s)
-				}
-				var got []string
-				for _, batch := range batches {
-					said, _ := s.decide(t, batch...)
-					got = append(got, said...)
-				}
-				if !slices.Equal(got, d.want) {
-					t.Errorf("in %d batches\n got %q\nwant %q", len(batches), got, d.want)
-				}
-				for _, complaint := range s.broken() {
-					t.Error(complaint)
-				}
-			}
-		})
-	}
+	return words
 }
 
 // broken tells which laws of a standing scene do not hold.
 func (s scene) broken() (complaints []string) {
+	complain := func(format string, args ...any) { complaints = append(complaints, fmt.Sprintf(format, args...)) }
 	for id, stand := range s.state {
 		if stand.Free+stand.Held+stand.Sold != stand.Stock || min(stand.Free, stand.Held, stand.Sold) < 0 {
-			complaints = append(complaints, fmt.Sprintf("stock: sale %d has free %d + held %d + sold %d of %d",
-				id, stand.Free, stand.Held, stand.Sold, stand.Stock))
+			complain("stock: sale %d has free %d + held %d + sold %d of %d", id, stand.Free, stand.Held, stand.Sold, stand.Stock)
 		}
 		for buyer, units := range stand.Buyers {
 			if units < 0 || units > stand.Limit {
-				complaints = append(complaints, fmt.Sprintf("stock: buyer %d has %d units of sale %d, limit %d", buyer, units, id, stand.Limit))
+				complain("stock: buyer %d has %d units of sale %d, limit %d", buyer, units, id, stand.Limit)
 			}
+		}
+		if stand.Waiting != int64(len(stand.Line)) || stand.Waiting > stand.LineMost {
+			complain("stock: %d wait for sale %d, %d in line, at most %d", stand.Waiting, id, len(stand.Line), stand.LineMost)
+		}
+		if stand.Phase == sale.PhaseOpen && len(stand.Line) > 0 && s.facts.Receipts[stand.Line[0].Receipt].Quantity <= stand.Free {
+			complain("turn: %d units of sale %d are free while the first in line waits", stand.Free, id)
 		}
 	}
 	for wallet, points := range s.facts.Balances {
 		if points < 0 || points > sale.MaxPoints {
-			complaints = append(complaints, fmt.Sprintf("points: wallet %d has %d", wallet, points))
+			complain("points: wallet %d has %d", wallet, points)
+		}
+	}
+	users := map[uuid.UUID]int{}
+	for _, r := range s.facts.Receipts {
+		if r.Coupon != uuid.Nil && !r.Status.Final() {
+			users[r.Coupon]++
+		}
+	}
+	for coupon, n := range users {
+		if n > 1 {
+			complain("coupon: %s is used by %d purchases", coupon, n)
 		}
 	}
 	return complaints

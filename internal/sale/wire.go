@@ -18,13 +18,23 @@ import (
 // ErrWire says that bytes are not a wire form we know.
 var ErrWire = errors.New("not a known wire form")
 
-const requestVersion = 1
+// requestVersion is the newest; a request is written in the oldest that can say it,
+// so that consumers of the release before still read what they know. Version 2
+// added the verbs from Reserve on, and coupons.
+const requestVersion = 2
+
+func (r Request) version() uint64 {
+	if r.Verb > Rebuilt || r.Coupon != uuid.Nil {
+		return 2
+	}
+	return 1
+}
 
 // Encode answers the wire form of r, as it stands in the stream.
 func (r Request) Encode() []byte {
-	w := make(writer, 0, 64+len(r.Trace))
-	w.uint(requestVersion)
-	w.request(r)
+	w := make(writer, 0, 96+len(r.Trace))
+	w.uint(r.version())
+	w.request(r, r.version())
 	return w
 }
 
@@ -40,6 +50,8 @@ func DecodeRequest(b []byte) (Request, error) {
 		r.fail("receipt")
 	case request.Quantity < 0:
 		r.fail("quantity")
+	case r.is != request.version(): // there is one way to write a request
+		r.fail("version")
 	}
 	return request, r.end("request")
 }
@@ -56,7 +68,7 @@ func ReceiptIn(b []byte) (id uuid.UUID, ok bool) {
 	return id, ok
 }
 
-func (w *writer) request(r Request) {
+func (w *writer) request(r Request, version uint64) {
 	w.id(r.Receipt)
 	w.uint(uint64(r.Verb))
 	w.int(r.Sale)
@@ -66,10 +78,16 @@ func (w *writer) request(r Request) {
 	case Bid:
 		w.int(r.Price)
 		w.bool(r.Exact)
-	case Refund:
+	case Refund, Pay, Cancel:
 		w.id(r.Target)
+	case Reserve:
+		w.maybe(r.Target)
+		w.int(r.From)
 	case Change:
 		w.int(int64(r.ClosesAt))
+	}
+	if version >= 2 && (r.Verb == Bid || r.Verb == Reserve) {
+		w.maybe(r.Coupon)
 	}
 	w.string(r.Trace)
 }
@@ -84,10 +102,16 @@ func (r *reader) request() (q Request) {
 	case Bid:
 		q.Price = r.int()
 		q.Exact = r.bool()
-	case Refund:
+	case Refund, Pay, Cancel:
 		q.Target = r.id()
+	case Reserve:
+		q.Target = r.maybe()
+		q.From = r.int()
 	case Change:
 		q.ClosesAt = Instant(r.int())
+	}
+	if r.is >= 2 && (q.Verb == Bid || q.Verb == Reserve) {
+		q.Coupon = r.maybe()
 	}
 	q.Trace = r.string(MaxTrace)
 	return q
@@ -99,6 +123,15 @@ type writer []byte
 func (w *writer) uint(n uint64)  { *w = binary.AppendUvarint(*w, n) }
 func (w *writer) int(n int64)    { *w = binary.AppendVarint(*w, n) }
 func (w *writer) id(u uuid.UUID) { *w = append(*w, u[:]...) }
+
+// maybe writes an ID that is mostly missing.
+func (w *writer) maybe(u uuid.UUID) {
+	w.bool(u != uuid.Nil)
+	if u != uuid.Nil {
+		w.id(u)
+	}
+}
+
 func (w *writer) bool(b bool) {
 	if b {
 		w.uint(1)
@@ -115,6 +148,7 @@ func (w *writer) string(s string) {
 // field is zero.
 type reader struct {
 	rest []byte
+	is   uint64 // version
 	err  error
 }
 
@@ -136,9 +170,16 @@ func (r *reader) end(what string) error {
 	return nil
 }
 
-func (r *reader) version(known uint64) {
-	if v := r.uint(math.MaxUint64); r.err == nil && v != known {
-		r.fail(fmt.Sprintf("version %d", v))
+func (r *reader) version(newest uint64) {
+	if r.is = r.uint(math.MaxUint64); r.err == nil && (r.is == 0 || r.is > newest) {
+		r.fail(fmt.Sprintf("version %d", r.is))
+	}
+}
+
+// since reads fields that a later version added.
+func (r *reader) since(version uint64, fields func()) {
+	if r.is >= version {
+		fields()
 	}
 }
 
@@ -176,6 +217,15 @@ func (r *reader) bytes(n int) []byte {
 
 func (r *reader) id() (u uuid.UUID) {
 	copy(u[:], r.bytes(len(u)))
+	return u
+}
+
+func (r *reader) maybe() (u uuid.UUID) {
+	if r.bool() {
+		if u = r.id(); u == uuid.Nil {
+			r.fail("no ID")
+		}
+	}
 	return u
 }
 

@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
@@ -69,86 +69,73 @@ func withoutZeros(f stateAndFacts) stateAndFacts {
 	return f
 }
 
-// sample is one batch with something of everything, the same for ever.
-func sample() sale.Batch {
-	stand := &sale.Stand{Sale: auction(), Phase: sale.PhaseOpen, Free: 7, Held: 1, Sold: 2, PaidOut: true, Buyers: map[int64]int64{1: 2, 300: 1}}
-	stand.Title, stand.Partition = "", 0 // the log has neither
-	second := &sale.Stand{Sale: falling(time.Hour, percentage(sale.MaxPoints, 4300, time.Minute)), Phase: sale.Scheduled, Free: 1, Buyers: map[int64]int64{}}
-	second.ID, second.Title, second.Partition, second.RefundWindow, second.ShowStock = 8, "", 0, 0, false
-	bought, asked := bid(opens, "a", alice, 2, 1000), refund(closes, "r", alice, "a")
-	bought.Trace, asked.ID.No, asked.Seq = "req-1", 5, 2
-	known := sale.Receipt{
-		ID: name("k"), Verb: sale.Bid, Sale: lamp, Buyer: bob, Quantity: 1, UnitPrice: 900, Status: sale.Confirmed,
-		Fingerprint: 1<<64 - 1, Seq: 9, At: opens,
-	}
-	gone := known
-	gone.ID, gone.Status, gone.Target = name("g"), sale.Refunded, name("k")
-	return sale.Batch{
-		Entries: []sale.Entry{bought, asked, {ID: sale.EntryID{At: closes, No: 6}, Seq: 3, Generation: 1}},
-		State:   sale.State{7: stand, 8: second},
-		Facts: sale.Facts{Generation: 2, Balances: map[int64]int64{1: sale.MaxPoints, 2: 5},
-			Receipts: map[uuid.UUID]sale.Receipt{known.ID: known, gone.ID: gone}},
-		Decision: sale.Decision{
-			Outcomes: []sale.Outcome{{Status: sale.Confirmed, UnitPrice: 900}, {Status: sale.Rejected, Reason: sale.Internal, Stands: true}},
-			Effects: sale.Effects{
-				Sales: []sale.SaleEffect{{Sale: 7, Free: -3, Held: 1, Sold: 2, Stock: 4, Revenue: -1800, ClosesAt: closes, Phase: sale.PhaseClosed,
-					PaidOut: true, Exhausted: true, Changed: true, Buyers: []sale.BuyerEffect{{Buyer: 1, Units: -2}, {Buyer: 300, Units: 2}}}},
-				Moves:     []sale.Move{{Receipt: gone}},
-				Transfers: []sale.Transfer{{Receipt: name("r"), Debit: escrow, Credit: alice, Amount: 1800}},
-			},
-		},
-	}
-}
-
-// samples is one value of each form, by the form's name and the file's.
-func samples() map[string]map[string]any {
-	b := sample()
-	return map[string]map[string]any{
-		"request": {"request_bid": b.Entries[0].Request, "request_refund": b.Entries[1].Request,
-			"request_change": change(grow(opens, "g", seller, 5), func(e *sale.Entry) { e.ClosesAt = closes }).Request,
-			"request_payout": tick(payout, "p", sale.Payout).Request},
-		"entries":  {"entries": b.Entries},
-		"facts":    {"facts": stateAndFacts{b.State, b.Facts}},
-		"outcomes": {"outcomes": b.Outcomes},
-		"effects":  {"effects": b.Effects},
-	}
-}
-
 // eachSample calls test with every form, the name of a sample and its value.
-func eachSample(t *testing.T, test func(t *testing.T, f form, name string, value any)) {
+func eachSample(t *testing.T, of map[string]map[string]any, test func(t *testing.T, f form, name string, value any)) {
 	for _, f := range forms {
-		for name, value := range samples()[f.name] {
+		for name, value := range of[f.name] {
 			t.Run(name, func(t *testing.T) { test(t, f, name, value) })
 		}
 	}
 }
 
-// TestGoldenForms: version 1 stays what it is, since the log and the stream are
-// full of it. A change of a form needs a new version beside it.
+// TestGoldenForms: a version stays what it is, since the log and the stream are full
+// of it. A change of a form needs a new version beside it.
 func TestGoldenForms(t *testing.T) {
-	eachSample(t, func(t *testing.T, f form, name string, value any) {
-		file := filepath.Join("testdata", name+".hex")
+	now, v1 := samples()
+	eachSample(t, now, func(t *testing.T, f form, name string, value any) {
 		form := f.write(value)
 		if *update {
-			if err := os.WriteFile(file, lines(form), 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join("testdata", name+".hex"), lines(form), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		golden, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(form, golden) {
-			t.Errorf("is written as\n%swant\n%s", lines(form), text)
-		}
-		if got, err := f.read(golden); err != nil || !reflect.DeepEqual(got, value) {
-			t.Errorf("is read as\n%+v, %v\nwant\n%+v", got, err, value)
+		if want := golden(t, name); !bytes.Equal(form, want) {
+			t.Errorf("is written as\n%swant\n%s", lines(form), lines(want))
 		}
 	})
+	for _, version := range []map[string]map[string]any{now, v1} {
+		eachSample(t, version, func(t *testing.T, f form, name string, value any) {
+			if got, err := f.read(golden(t, name)); err != nil || !reflect.DeepEqual(got, value) {
+				t.Errorf("is read as\n%+v, %v\nwant\n%+v", got, err, value)
+			}
+		})
+	}
+}
+
+// TestOldRequestsKeepTheirVersion: a consumer of the release before reads them.
+func TestOldRequestsKeepTheirVersion(t *testing.T) {
+	for name, version := range map[string]byte{
+		"request_bid": 1, "request_refund": 1, "request_change": 1, "request_payout": 1, "request_bid_coupon": 2, "request_reserve": 2, "request_join": 2,
+	} {
+		if got := golden(t, name)[0]; got != version {
+			t.Errorf("%s is of version %d, want %d", name, got, version)
+		}
+	}
+	// Nobody may say the same in two ways: the sum of a request does not tell them apart.
+	b := golden(t, "request_bid")
+	for trace := len(b) - 1; ; trace-- {
+		if b[trace] == 5 { // its length, before which a coupon would stand
+			b = slices.Insert(b, trace, 0)
+			break
+		}
+	}
+	b[0] = 2
+	if got, err := sale.DecodeRequest(b); !errors.Is(err, sale.ErrWire) {
+		t.Errorf("a bid without a coupon in version 2 is read as %+v, %v", got, err)
+	}
+}
+
+func golden(t testing.TB, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name+".hex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	form, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return form
 }
 
 // lines is the hex of b, 32 bytes a line.
@@ -164,7 +151,8 @@ func lines(b []byte) []byte {
 }
 
 func TestFormsRefuseWhatTheyDoNotKnow(t *testing.T) {
-	eachSample(t, func(t *testing.T, f form, _ string, value any) {
+	now, _ := samples()
+	eachSample(t, now, func(t *testing.T, f form, _ string, value any) {
 		whole := f.write(value)
 		refuse := func(what string, b []byte) {
 			t.Helper()
@@ -177,8 +165,21 @@ func TestFormsRefuseWhatTheyDoNotKnow(t *testing.T) {
 		}
 		refuse("one byte too many", append(bytes.Clone(whole), 0))
 		for version := range 256 {
-			if version != 1 {
+			if version != 1 && version != 2 || f.name == "request" && byte(version) != whole[0] {
 				refuse("another version", append([]byte{byte(version)}, whole[1:]...))
+			}
+		}
+	})
+}
+
+// TestOldFormsRefuseOtherVersions: what version 1 said is not what any other says.
+func TestOldFormsRefuseOtherVersions(t *testing.T) {
+	_, v1 := samples()
+	eachSample(t, v1, func(t *testing.T, f form, name string, _ any) {
+		form := golden(t, name)
+		for _, version := range []byte{0, 2, 3} {
+			if got, err := f.read(append([]byte{version}, form[1:]...)); !errors.Is(err, sale.ErrWire) {
+				t.Errorf("as version %d: read as %+v, %v", version, got, err)
 			}
 		}
 	})
@@ -212,7 +213,7 @@ func TestFormsRefuseHugeCounts(t *testing.T) {
 func TestDecodeRequestRefuses(t *testing.T) {
 	for name, r := range map[string]sale.Request{
 		"no verb":          {Receipt: name("a"), Sale: 7},
-		"an unknown verb":  {Receipt: name("a"), Sale: 7, Verb: sale.Rebuilt + 1},
+		"an unknown verb":  {Receipt: name("a"), Sale: 7, Verb: sale.Expire + 1},
 		"no receipt":       {Sale: 7, Verb: sale.Open},
 		"a strange one":    {Receipt: uuid.UUID{6: 0x40, 8: 0x80}, Sale: 7, Verb: sale.Open},
 		"a mark with one":  {Receipt: name("a"), Verb: sale.Rebuilt},
@@ -233,7 +234,7 @@ func TestReceiptIn(t *testing.T) {
 		ok   bool
 	}{
 		{"whole", whole, true},
-		{"of a version to come", append([]byte{2}, whole[1:]...), true},
+		{"of a version to come", append([]byte{3}, whole[1:]...), true},
 		{"torn after the receipt", whole[:17], true},
 		{"torn within the receipt", whole[:16], false},
 		{"empty", nil, false},

@@ -35,7 +35,7 @@ type Limits struct {
 // was not admitted, and that nothing remains of it.
 func (s *Store) Admit(ctx context.Context, p int, r sale.Request, gate Gate, limits Limits) (sale.Standing, error) {
 	queued := sale.Receipt{ID: r.Receipt, Verb: r.Verb, Sale: r.Sale, Buyer: r.Buyer, Quantity: r.Quantity,
-		Target: r.Target, Fingerprint: r.Sum(), Status: sale.Queued}
+		Target: r.Target, Coupon: r.Coupon, Fingerprint: r.Sum(), Status: sale.Queued}
 	var interval, ahead int64
 	if limits.Rate > 0 && r.Buyer != 0 {
 		interval = int64(float64(time.Second/time.Microsecond) / limits.Rate)

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"sluice/internal/sale"
@@ -83,6 +82,9 @@ func TestRefusals(t *testing.T) {
 			Selling, unlimited, sale.RefusedNotOpen, true},
 		"after closing": {lamp(func(s *sale.Stand) { s.ClosesAt = sale.At(time.Now().Add(-time.Millisecond)) }),
 			Selling, unlimited, sale.RefusedClosed, false},
+		"no coupon left": {lamp(func(s *sale.Stand) {
+			s.Kind, s.Price, s.Limit, s.Free, s.Sold = sale.Coupon, sale.Price{Policy: sale.Fixed}, 1, 0, 10
+		}), Selling, unlimited, sale.RefusedSoldOut, false},
 		"all gone":   {lamp(func(s *sale.Stand) { s.Free, s.Sold = 0, 10 }), Selling, unlimited, sale.RefusedSoldOut, false},
 		"early tick": {lamp(nil), From(sale.At(time.Now().Add(time.Minute))), unlimited, sale.RefusedEarly, true},
 		"overload":   {lamp(nil), Selling, Limits{Backlog: 1}, sale.RefusedOverload, true},
@@ -110,6 +112,37 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("receipt: %v", err)
 			}
 		})
+	}
+}
+
+// TestAdmitWhereUnitsReturn: of a reservation or an event that has nothing left
+// something may still come free, whether there is a line or not.
+func TestAdmitWhereUnitsReturn(t *testing.T) {
+	for _, c := range []struct {
+		kind sale.Kind
+		verb sale.Verb
+		line int64
+		want sale.Reason
+	}{
+		{sale.Reservation, sale.Reserve, 0, sale.SoldOut},
+		{sale.Reservation, sale.Reserve, 1, 0},
+		{sale.Event, sale.Join, 0, sale.SoldOut},
+		{sale.Event, sale.Join, 1, 0},
+	} {
+		f := started(t)
+		f.load(stage(func(s *sale.Stand) { s.Kind, s.Free, s.Sold, s.LineMost = c.kind, 0, 10, c.line }))
+		r := reserve(1001, 1)
+		r.Verb = c.verb
+		id := f.admit(r).ID
+		f.settle()
+		if got := f.status(id); got.Reason != c.want || (got.Status == sale.Waiting) != (c.want == 0) {
+			t.Errorf("%s with a line of %d: %+v", c.kind, c.line, got)
+		}
+		id = f.admit(reserve(1002, 1)).ID // Apply has not closed the door either
+		f.settle()
+		if got := f.status(id); got.Status != sale.Rejected {
+			t.Errorf("%s with a line of %d: the next is %+v", c.kind, c.line, got)
+		}
 	}
 }
 
@@ -260,23 +293,6 @@ func TestMemoryFull(t *testing.T) {
 	if got := f.status(r.ID).Status; got != sale.Confirmed {
 		t.Errorf("receipt %s", got)
 	}
-}
-
-func FuzzParseRecord(f *testing.F) {
-	full := sale.Receipt{Verb: sale.Refund, Sale: 7, Buyer: 1001, Quantity: 2, UnitPrice: 81, Status: sale.Rejected, Reason: sale.SoldOut,
-		Target: sale.NewReceiptID(3), Fingerprint: 1<<64 - 1, Seq: 12, At: 1700000000000}
-	f.Add(record(full))
-	f.Add(record(sale.Receipt{Status: sale.Rejected, Reason: sale.Internal}))
-	f.Add("queued 1 2 bid 7 1 1 zz - - 0")
-	f.Fuzz(func(t *testing.T, line string) {
-		r, err := parseRecord(uuid.Nil, line)
-		if err != nil {
-			return
-		}
-		if back, err := parseRecord(uuid.Nil, record(r)); err != nil || back != r {
-			t.Errorf("%+v came back as %+v, %v", r, back, err)
-		}
-	})
 }
 
 func FuzzParseEntry(f *testing.F) {

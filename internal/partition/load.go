@@ -31,7 +31,7 @@ func (s *Store) Forgotten(ctx context.Context, p int, id int64) (int64, error) {
 //   - Apply leaves it alone: what is loaded later has the batch in it, since it is
 //     loaded at the batch's watermark or not at all.
 func (s *Store) Forget(ctx context.Context, p int, id int64) error {
-	answer, err := s.run(ctx, s.owners, "forget", []string{saleKey(p, id), buyersKey(p, id), forgottenKey(p, id)}, forgetGrace.Milliseconds())
+	answer, err := s.run(ctx, s.owners, "forget", append(saleKeys(nil, p, id), forgottenKey(p, id)), forgetGrace.Milliseconds())
 	if err != nil {
 		return fmt.Errorf("forget sale %d: %w", id, err)
 	}
@@ -41,18 +41,32 @@ func (s *Store) Forget(ctx context.Context, p int, id int64) error {
 	return nil
 }
 
-// Load puts a sale, as it stands in Postgres at the watermark applied, into the
-// projection. It does nothing when the sale is there. ErrStale when Redis stands
+// Load puts a sale, as it stands in Postgres at the watermark applied with all its
+// buyers, holds and line, into the projection. It does nothing when the sale is there. ErrStale when Redis stands
 // at another watermark, or the sale was forgotten since Forgotten was asked;
-// ErrLoading when it has no data of the partition.
+// ErrLoading when it has no data of the partition; ErrBroken when the stand shows
+// only part of its line.
 func (s *Store) Load(ctx context.Context, forgotten int64, applied sale.EntryID, stand *sale.Stand) error {
 	p := stand.Partition
+	if int64(len(stand.Line)) != stand.Waiting {
+		return fmt.Errorf("load sale %d: %w: %d of %d in line", stand.ID, ErrBroken, len(stand.Line), stand.Waiting)
+	}
+	args := make([]any, 0, 64+2*(len(stand.Buyers)+len(stand.Holds)+len(stand.Line)))
+	args = append(args, applied.String(), forgotten, int64(saleExpiry(stand.Sale, applied.At)), saleGrace.Milliseconds())
 	fields := standFields(stand)
-	args := append([]any{applied.String(), forgotten, int64(saleExpiry(stand.Sale, applied.At)), saleGrace.Milliseconds(), len(fields) / 2}, fields...)
+	args = append(append(args, len(fields)), fields...)
+	args = append(args, 2*len(stand.Buyers))
 	for buyer, units := range stand.Buyers {
 		args = append(args, buyer, units)
 	}
-	answer, err := s.run(ctx, s.owners, "load", []string{slot(p), saleKey(p, stand.ID), buyersKey(p, stand.ID), forgottenKey(p, stand.ID)}, args...)
+	for _, places := range [...][]sale.Place{stand.Holds, stand.Line} {
+		args = append(args, 2*len(places))
+		for _, place := range places {
+			args = append(args, int64(place.At), member(place))
+		}
+	}
+	keys := append(saleKeys([]string{slot(p)}, p, stand.ID), forgottenKey(p, stand.ID))
+	answer, err := s.run(ctx, s.owners, "load", keys, args...)
 	if err != nil {
 		return fmt.Errorf("load sale %d: %w", stand.ID, err)
 	}

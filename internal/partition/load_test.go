@@ -3,11 +3,17 @@ package partition
 import (
 	"context"
 	"errors"
+	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sluice/internal/sale"
 )
@@ -22,7 +28,7 @@ func TestForget(t *testing.T) {
 	}
 	f.must(f.Load(f.ctx, 1, applied, s))
 	f.must(f.Forget(f.ctx, p, 7))
-	if keys := f.raw.Exists(f.ctx, saleKey(p, 7), buyersKey(p, 7)).Val(); keys != 0 {
+	if keys := f.raw.Exists(f.ctx, saleKeys(nil, p, 7)...).Val(); keys != 0 {
 		t.Errorf("%d keys are left", keys)
 	}
 	if n, err := f.Forgotten(f.ctx, p, 7); err != nil || n != 2 {
@@ -33,6 +39,90 @@ func TestForget(t *testing.T) {
 	}
 	if _, err := f.Admit(f.ctx, p, bid(1001, 1), Selling, unlimited); err == nil || err.Error() != "refused: unknown_sale" {
 		t.Errorf("admission %v", err)
+	}
+}
+
+// TestForgetForgetsAll: what would be left of a line would be in the way of the next
+// load.
+func TestForgetForgetsAll(t *testing.T) {
+	f := started(t)
+	f.load(stage(func(s *sale.Stand) {
+		s.Free, s.Held, s.Holds = 8, 2, queue(2, s.ClosesAt)
+		s.Line, s.Waiting, s.Buyers = queue(3, s.OpensAt), 3, map[int64]int64{1001: 1}
+	}))
+	if n := f.raw.Exists(f.ctx, saleKeys(nil, p, 7)...).Val(); n != 4 {
+		t.Fatalf("%d keys", n)
+	}
+	f.must(f.Forget(f.ctx, p, 7))
+	if n := f.raw.Exists(f.ctx, saleKeys(nil, p, 7)...).Val(); n != 0 {
+		t.Errorf("%d keys are left", n)
+	}
+}
+
+// TestLoadOfManyPlaces: the longest line there may be is loaded in one step, within
+// the time that a command has, and comes back in order.
+func TestLoadOfManyPlaces(t *testing.T) {
+	f := started(t)
+	const held = 20_001
+	s := stage(func(s *sale.Stand) {
+		s.Stock, s.Held, s.Free, s.Waiting = held, held, 0, sale.MaxLine
+		s.Holds, s.Line, s.Buyers = queue(held, s.ClosesAt), queue(sale.MaxLine, s.OpensAt), map[int64]int64{}
+		for i := range int64(held + sale.MaxLine) {
+			s.Buyers[i+1] = 1
+		}
+	})
+	f.load(s)
+	all := f.stands()
+	if !slices.Equal(all.Holds, s.Holds) || !slices.Equal(all.Line, s.Line) || all.Waiting != sale.MaxLine || !maps.Equal(all.Buyers, s.Buyers) {
+		t.Errorf("%d holds, %d of %d in line and %d buyers came back", len(all.Holds), len(all.Line), all.Waiting, len(all.Buyers))
+	}
+}
+
+// TestLoadOfHalfALine: a stand that shows only some of those who wait is for a
+// decision, not for the projection.
+func TestLoadOfHalfALine(t *testing.T) {
+	f := started(t)
+	applied, _ := f.applied()
+	s := stage(func(s *sale.Stand) { s.Line, s.Waiting = queue(2, 1), 3 })
+	if err := f.Load(f.ctx, 0, applied, s); !errors.Is(err, ErrBroken) {
+		t.Errorf("answer %v", err)
+	}
+	if n := f.raw.Exists(f.ctx, saleKeys(nil, p, 7)...).Val(); n != 0 {
+		t.Errorf("%d keys are there", n)
+	}
+}
+
+// TestEveryTerm: of every kind, all that can be said of it is there after a load,
+// for those who look, decide and audit.
+func TestEveryTerm(t *testing.T) {
+	now := sale.At(time.Now())
+	for name, s := range map[string]*sale.Stand{
+		"auction": lamp(nil),
+		"reservation": stage(func(s *sale.Stand) {
+			s.MaxBypass, s.Free, s.Held, s.Sold, s.Holds, s.Line, s.Waiting = 3, 5, 2, 3, queue(2, now.Add(time.Hour)), queue(4, now), 4
+		}),
+		"coupon": lamp(func(s *sale.Stand) {
+			s.Kind, s.Price, s.Limit = sale.Coupon, sale.Price{Policy: sale.Fixed}, 1
+			s.AmountOff, s.ValidFrom, s.ValidUntil = sale.MaxPoints, now, now.Add(time.Hour)
+		}),
+		"slot": stage(func(s *sale.Stand) {
+			s.Kind, s.Limit, s.Store, s.StartsAt, s.Description = sale.Event, 1, 12, s.ClosesAt, "a table"
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := started(t)
+			f.load(s)
+			if diff := cmp.Diff(s, f.stands(), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("projection:\n%s", diff)
+			}
+			shown, _, err := f.Sale(f.ctx, p, 7)
+			f.must(err)
+			want := *s
+			want.Buyers, want.Holds, want.Line = nil, nil, nil
+			if diff := cmp.Diff(&want, shown, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("shown:\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -112,13 +202,40 @@ func TestLoadsAreShared(t *testing.T) {
 	}
 }
 
-// TestSaleOfAnOlderProcess: a sale that was loaded before there were descriptions
-// can be read.
+// TestSaleOfAnOlderProcess: a sale that was loaded by a release that knew auctions
+// only, or no descriptions, is read and sells on.
 func TestSaleOfAnOlderProcess(t *testing.T) {
 	f := started(t)
-	f.load(lamp(func(s *sale.Stand) { s.Description = "x" }))
-	f.must(f.raw.HDel(f.ctx, saleKey(p, 7), "description").Err())
-	if s, _, err := f.Sale(f.ctx, p, 7); err != nil || s.Description != "" || s.Title == "" {
-		t.Errorf("%+v, %v", s, err)
+	f.must(f.raw.HSet(f.ctx, saleKey(p, 7), // word for word what that release wrote
+		"kind", "auction", "seller", 1, "escrow", -7, "title", "lamp", "policy", "constant", "start_price", 100, "drop", 1, "rate", 0,
+		"period_ms", 60000, "limit", 2, "opens_at", int64(sale.At(time.Now()))-1000, "closes_at", int64(sale.At(time.Now()))+3_599_000,
+		"refund_ms", 3600000, "show_stock", 1, "stock", 10, "phase", "open", "free", 10, "held", 0, "sold", 0, "paid_out", 0, "exhausted", 0).Err())
+	s, _, err := f.Sale(f.ctx, p, 7)
+	f.must(err)
+	if s.Title != "lamp" || s.Waiting != 0 || s.LineMost != 0 || s.Hold != 0 || s.Store != 0 {
+		t.Errorf("read as %+v", s)
+	}
+	won := f.admit(bid(1001, 2))
+	f.settle()
+	if got := f.status(won.ID); got.Status != sale.Confirmed || f.stands().Sold != 2 {
+		t.Errorf("a bid is %+v", got)
+	}
+}
+
+// TestUnreadableSale: what is missing or no number is an error, never a zero.
+func TestUnreadableSale(t *testing.T) {
+	for field, value := range map[string]any{"free": nil, "closes_at": "soon", "waiting": "many", "hold_ms": "", "period_ms": 0} {
+		t.Run(field, func(t *testing.T) {
+			f := started(t)
+			f.load(lamp(nil))
+			if value == nil {
+				f.must(f.raw.HDel(f.ctx, saleKey(p, 7), field).Err())
+			} else {
+				f.must(f.raw.HSet(f.ctx, saleKey(p, 7), field, value).Err())
+			}
+			if _, _, err := f.Sale(f.ctx, p, 7); !errors.Is(err, ErrBroken) {
+				t.Errorf("answer %v", err)
+			}
+		})
 	}
 }

@@ -3,8 +3,6 @@ package partition
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -52,56 +50,6 @@ func (s *Store) Rebuild(ctx context.Context, p int, epoch, generation int64, app
 	return nil
 }
 
-// View answers how the sales stand at the watermark prev, each with the units of
-// these buyers. A sale that Redis lacks is missing. ErrBehind or ErrAhead when
-// Redis stands elsewhere, ErrFenced when the epoch is over.
-func (s *Store) View(ctx context.Context, p int, epoch int64, prev sale.EntryID, buyers map[int64][]int64) (sale.State, error) {
-	keys, args, sales := []string{slot(p)}, []any{epoch, prev.String()}, make([]int64, 0, len(buyers))
-	for id, of := range buyers {
-		keys = append(keys, saleKey(p, id), buyersKey(p, id))
-		args = append(args, len(of))
-		for _, buyer := range of {
-			args = append(args, buyer)
-		}
-		sales = append(sales, id)
-	}
-	answer, err := s.run(ctx, s.owners, "view", keys, args...)
-	if err != nil {
-		return nil, fmt.Errorf("view partition %d: %w", p, err)
-	}
-	words, ok := answer.([]any)
-	switch {
-	case ok && len(words) == 1 && text(words[0]) == "behind":
-		return nil, ErrBehind
-	case ok && len(words) == 1 && text(words[0]) == "ahead":
-		return nil, ErrAhead
-	case !ok || len(words) != 1+2*len(sales) || text(words[0]) != "view":
-		return nil, unknown("view", answer)
-	}
-	state := sale.State{}
-	for i, id := range sales {
-		fields, _ := words[1+2*i].([]any)
-		units, _ := words[2+2*i].([]any)
-		if len(fields) == 0 {
-			continue
-		}
-		stand, err := parseStand(p, id, fields)
-		if err != nil {
-			return nil, err
-		}
-		if len(units) != len(buyers[id]) {
-			return nil, unknown("view", answer)
-		}
-		for j, buyer := range buyers[id] {
-			if n := number(units[j]); n != 0 {
-				stand.Buyers[buyer] = n
-			}
-		}
-		state[id] = stand
-	}
-	return state, nil
-}
-
 // Apply makes a settled batch true in Redis, once: a second call changes
 // nothing. ErrBehind when batches before it are missing, ErrFenced when the epoch
 // is over, ErrBroken when it does not fit. epoch is the caller's, drain what it
@@ -116,15 +64,22 @@ func (s *Store) Apply(ctx context.Context, epoch int64, b sale.Batch, drain floa
 	args := []any{len(b.Effects.Sales)}
 	for _, e := range b.Effects.Sales {
 		closes[e.Sale] = e.ClosesAt
-		keys = append(keys, saleKey(p, e.Sale), buyersKey(p, e.Sale))
+		keys = saleKeys(keys, p, e.Sale)
 		expiry := max(e.ClosesAt, b.Last.At).Add(sale.MaxRefundWindow)
 		if stand := b.State[e.Sale]; stand != nil {
-			expiry = saleExpiry(stand.Sale, b.Last.At)
+			after := stand.Sale
+			after.ClosesAt = e.ClosesAt
+			expiry = saleExpiry(after, b.Last.At)
 		}
-		args = append(args, e.Free, e.Held, e.Sold, e.Stock, string(e.Phase), flag(e.PaidOut), flag(e.Exhausted),
-			int64(e.ClosesAt), int64(expiry), len(e.Buyers))
+		args = append(args, e.Free, e.Held, e.Sold, e.Stock, e.Waiting, string(e.Phase), flag(e.PaidOut), flag(e.Exhausted),
+			int64(e.ClosesAt), int64(expiry), len(e.Buyers), len(e.Holds), len(e.Line))
 		for _, of := range e.Buyers {
 			args = append(args, of.Buyer, of.Units)
+		}
+		for _, places := range [...][]sale.PlaceEffect{e.Holds, e.Line} {
+			for _, place := range places {
+				args = append(args, way(place), int64(place.At), member(place.Place))
+			}
 		}
 	}
 
@@ -138,7 +93,7 @@ func (s *Store) Apply(ctx context.Context, epoch int64, b sale.Batch, drain floa
 			continue
 		}
 		keys = append(keys, receiptKey(p, r.ID))
-		decided = append(decided, record(r), int64(max(closes[r.Sale], b.Last.At).Add(receiptGrace)))
+		decided = append(decided, record(r), int64(max(closes[r.Sale], r.PayBy, b.Last.At).Add(receiptGrace)))
 		nDecided++
 	}
 	args = append(append(args, nDecided), decided...)
@@ -167,71 +122,18 @@ func (s *Store) Apply(ctx context.Context, epoch int64, b sale.Batch, drain floa
 	return unknown("apply", answer)
 }
 
-// saleExpiry is when Redis may forget a sale; it is loaded again when needed.
+// way is what becomes of a place.
+func way(e sale.PlaceEffect) string {
+	if e.Left {
+		return "leave"
+	}
+	return "take"
+}
+
+// saleExpiry is when Redis may forget a sale; it is loaded again when needed. Its
+// holds may outlive it.
 func saleExpiry(s sale.Sale, now sale.Instant) sale.Instant {
-	return max(s.PayoutAt(), now).Add(saleGrace)
-}
-
-func flag(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// standFields answers the hash of a sale: field, value, …
-func standFields(s *sale.Stand) []any {
-	return []any{
-		"kind", string(s.Kind), "seller", s.Seller, "escrow", s.Escrow, "title", s.Title, "description", s.Description,
-		"policy", string(s.Price.Policy), "start_price", s.Price.Start, "drop", s.Price.Drop, "rate", s.Price.Rate,
-		"period_ms", s.Price.Period.Milliseconds(), "limit", s.Limit, "opens_at", int64(s.OpensAt), "closes_at", int64(s.ClosesAt),
-		"refund_ms", s.RefundWindow.Milliseconds(), "show_stock", flag(s.ShowStock), "stock", s.Stock,
-		"phase", string(s.Phase), "free", s.Free, "held", s.Held, "sold", s.Sold,
-		"paid_out", flag(s.PaidOut), "exhausted", flag(s.Exhausted()),
-	}
-}
-
-// parseStand reads the hash of a sale. A missing or unreadable field is an error.
-func parseStand(p int, id int64, flat []any) (*sale.Stand, error) {
-	fields := make(map[string]string, len(flat)/2)
-	for i := 0; i+1 < len(flat); i += 2 {
-		fields[text(flat[i])] = text(flat[i+1])
-	}
-	var missing string
-	word := func(name string) string {
-		value, ok := fields[name]
-		if !ok {
-			missing = name
-		}
-		return value
-	}
-	integer := func(name string) int64 {
-		n, err := strconv.ParseInt(word(name), 10, 64)
-		if err != nil {
-			missing = name
-		}
-		return n
-	}
-	stand := &sale.Stand{
-		Sale: sale.Sale{
-			ID: id, Partition: p, Kind: sale.Kind(word("kind")), Seller: integer("seller"), Escrow: integer("escrow"), Title: word("title"), Description: fields["description"],
-			Price: sale.Price{
-				Policy: sale.Policy(word("policy")), Start: integer("start_price"), Drop: integer("drop"), Rate: integer("rate"),
-				Period: time.Duration(integer("period_ms")) * time.Millisecond,
-			},
-			Stock: integer("stock"), Limit: integer("limit"), OpensAt: sale.Instant(integer("opens_at")), ClosesAt: sale.Instant(integer("closes_at")),
-			RefundWindow: time.Duration(integer("refund_ms")) * time.Millisecond, ShowStock: integer("show_stock") == 1,
-		},
-		Phase: sale.Phase(word("phase")), Free: integer("free"), Held: integer("held"), Sold: integer("sold"),
-		PaidOut: integer("paid_out") == 1, Buyers: map[int64]int64{},
-	}
-	if missing == "" && stand.Price.Period <= 0 {
-		missing = "period_ms"
-	}
-	if missing != "" {
-		return nil, fmt.Errorf("%w: sale %d has no readable %s", ErrBroken, id, missing)
-	}
-	return stand, nil
+	return max(s.PayoutAt(), s.ClosesAt.Add(s.Hold), now).Add(saleGrace)
 }
 
 // idsOf splits an announcement into receipt IDs.

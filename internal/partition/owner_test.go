@@ -21,7 +21,7 @@ func TestLoadAndView(t *testing.T) {
 	s := f.load(lamp(func(s *sale.Stand) { s.Free, s.Sold, s.Buyers = 7, 3, map[int64]int64{1001: 2, 1002: 1} }))
 	f.load(lamp(func(s *sale.Stand) { s.Free, s.Sold = 1, 9 })) // it is there: nothing changes
 	applied, _ := f.applied()
-	got, err := f.View(f.ctx, p, 1, applied, map[int64][]int64{7: {1001, 1003}, 8: {1001}})
+	got, err := f.View(f.ctx, p, 1, applied, applied, map[int64]*Ask{7: {Buyers: []int64{1001, 1003}}, 8: {Buyers: []int64{1001}}})
 	f.must(err)
 	want := *s
 	want.Buyers = map[int64]int64{1001: 2}
@@ -141,14 +141,14 @@ func TestApplyOutOfTurn(t *testing.T) {
 	if err := f.Apply(f.ctx, 1, early, 0); !errors.Is(err, ErrBehind) {
 		t.Errorf("a batch too far ahead: %v", err)
 	}
-	if _, err := f.View(f.ctx, p, 1, early.Prev, nil); !errors.Is(err, ErrBehind) {
+	if _, err := f.View(f.ctx, p, 1, early.Prev, early.Last, nil); !errors.Is(err, ErrBehind) {
 		t.Errorf("a view too far ahead: %v", err)
 	}
 	if err := f.Apply(f.ctx, 2, b, 0); !errors.Is(err, ErrFenced) {
 		t.Errorf("another epoch: %v", err)
 	}
 	f.must(f.Apply(f.ctx, 1, b, 0))
-	if _, err := f.View(f.ctx, p, 1, b.Prev, nil); !errors.Is(err, ErrAhead) {
+	if _, err := f.View(f.ctx, p, 1, b.Prev, b.Last, nil); !errors.Is(err, ErrAhead) {
 		t.Errorf("a view of the past: %v", err)
 	}
 	overlapping := b

@@ -6,14 +6,16 @@
 //	{s3}:r:…             receipt: status, seq, time and the rest of the record
 //	{s3}:rejected:0 :1   rejected receipts, two hashes that take turns, so their memory is bounded
 //	{s3}:sale:7          hash: the sale and its counters      {s3}:sale:7:buyers  hash: units by buyer
+//	{s3}:sale:7:holds    what is held, by pay_by              {s3}:sale:7:line    what waits, by its time: sorted sets of
+//	                                                          members of 24 bytes, seq and receipt ID
 //	{s3}:sale:7:forgotten   how often it was forgotten lately
 //	{s3}:pace:1001       a buyer's theoretical arrival time   {s3}:owner          lease of the owner
 //	{s3}:dead            entries that could not be read       {s3}:changed        channel of Apply
 //
 // Anybody may Admit and read, Load a sale that is not there, and Forget one.
 // Everything else is the owner's: it reads the stream behind its own watermark
-// `applied` (there is no consumer group), asks how the sales stand (View), and
-// makes a batch true once Postgres has it (Apply). An owner carries the epoch that
+// `applied` (there is no consumer group), asks what of the sales a batch may have
+// to see (View), and makes the batch true once Postgres has it (Apply). An owner carries the epoch that
 // Postgres gave it; a later epoch shuts it out. All atomic steps are the scripts in
 // lua/, each with its contract.
 package partition
@@ -139,10 +141,22 @@ func rejectedKey(p, turn int) string { return slot(p) + ":rejected:" + strconv.I
 func receiptKey(p int, id uuid.UUID) string {
 	return slot(p) + ":r:" + base64.RawURLEncoding.EncodeToString(id[:])
 }
-func saleKey(p int, sale int64) string   { return slot(p) + ":sale:" + strconv.FormatInt(sale, 10) }
-func buyersKey(p int, sale int64) string { return saleKey(p, sale) + ":buyers" }
+func saleKey(p int, sale int64) string { return slot(p) + ":sale:" + strconv.FormatInt(sale, 10) }
 func forgottenKey(p int, sale int64) string {
 	return saleKey(p, sale) + ":forgotten"
+}
+
+// What a sale has beside its hash.
+const (
+	buyersOf = ":buyers"
+	holdsOf  = ":holds"
+	lineOf   = ":line"
+)
+
+// saleKeys adds the four keys of a sale, in the order that every script has them.
+func saleKeys(keys []string, p int, sale int64) []string {
+	hash := saleKey(p, sale)
+	return append(keys, hash, hash+buyersOf, hash+holdsOf, hash+lineOf)
 }
 func paceKey(p int, buyer int64) string { return slot(p) + ":pace:" + strconv.FormatInt(buyer, 10) }
 func leaseKey(p int) string             { return slot(p) + ":owner" }
@@ -164,7 +178,7 @@ type script struct{ name, source, sha string }
 // since that is how the backlog drains.
 var headers = map[string]string{
 	"admit": "#!lua\n", "view": "#!lua flags=no-writes,allow-oom\n", "receipt": "#!lua flags=no-writes,allow-oom\n",
-	"sale": "#!lua flags=no-writes,allow-oom\n", "projection": "#!lua flags=no-writes,allow-oom\n",
+	"sale": "#!lua flags=no-writes,allow-oom\n", "place": "#!lua flags=no-writes,allow-oom\n", "projection": "#!lua flags=no-writes,allow-oom\n",
 	"load": "#!lua\n",
 }
 

@@ -12,14 +12,15 @@ import (
 	"sluice/internal/sale"
 )
 
-// A receipt's record is one line of eleven words:
+// A receipt's record is one line of eleven words, or of fifteen when there is any
+// of the last four:
 //
-//	status seq at verb sale buyer quantity fingerprint target reason unit_price
+//	status seq at verb sale buyer quantity fingerprint target reason unit_price [pay_by coupon discount passed]
 //
 // Admit writes the first three itself; only Go writes and reads the rest. "-"
-// stands for what there is not: a reason, a target, the verb of an unreadable
-// entry.
-const recordWords = 11
+// stands for what there is not: a reason, a target, a coupon, the verb of an
+// unreadable entry.
+const recordWords, recordWordsMost = 11, 15
 
 // record answers the whole line.
 func record(r sale.Receipt) string {
@@ -34,21 +35,30 @@ func recordFromVerb(r sale.Receipt) string {
 		b = append(strconv.AppendInt(b, n, 10), ' ')
 	}
 	b = append(strconv.AppendUint(b, r.Fingerprint, 36), ' ')
-	if r.Target == uuid.Nil {
-		b = append(b, '-')
-	} else {
-		b = base64.RawURLEncoding.AppendEncode(b, r.Target[:])
-	}
+	b = appendID(b, r.Target)
 	b = append(b, ' ')
 	b = append(b, cmp.Or(r.Reason.String(), "-")...)
-	return string(strconv.AppendInt(append(b, ' '), r.UnitPrice, 10))
+	b = strconv.AppendInt(append(b, ' '), r.UnitPrice, 10)
+	if r.PayBy != 0 || r.Coupon != uuid.Nil || r.Discount != 0 || r.Passed != 0 {
+		b = appendID(append(strconv.AppendInt(append(b, ' '), int64(r.PayBy), 10), ' '), r.Coupon)
+		b = strconv.AppendInt(append(b, ' '), r.Discount, 10)
+		b = strconv.AppendInt(append(b, ' '), r.Passed, 10)
+	}
+	return string(b)
+}
+
+func appendID(b []byte, id uuid.UUID) []byte {
+	if id == uuid.Nil {
+		return append(b, '-')
+	}
+	return base64.RawURLEncoding.AppendEncode(b, id[:])
 }
 
 // parseRecord reads a line. Like every decoder it trusts nothing.
 func parseRecord(id uuid.UUID, line string) (r sale.Receipt, err error) {
 	words := strings.Split(line, " ")
-	if len(words) != recordWords {
-		return r, fmt.Errorf("receipt %s has %d words, not %d", id, len(words), recordWords)
+	if len(words) != recordWords && len(words) != recordWordsMost {
+		return r, fmt.Errorf("receipt %s has %d words, not %d or %d", id, len(words), recordWords, recordWordsMost)
 	}
 	ok := true
 	number := func(w string) int64 {
@@ -57,6 +67,14 @@ func parseRecord(id uuid.UUID, line string) (r sale.Receipt, err error) {
 		return n
 	}
 	known := func(yes bool) { ok = ok && yes }
+	receipt := func(w string) (id uuid.UUID) {
+		if w != "-" {
+			bytes, err := base64.RawURLEncoding.DecodeString(w)
+			known(err == nil && len(bytes) == len(id))
+			copy(id[:], bytes)
+		}
+		return id
+	}
 	var yes bool
 	r.ID = id
 	r.Status, yes = sale.ParseStatus(words[0])
@@ -70,16 +88,16 @@ func parseRecord(id uuid.UUID, line string) (r sale.Receipt, err error) {
 	fingerprint, err := strconv.ParseUint(words[7], 36, 64)
 	known(err == nil)
 	r.Fingerprint = fingerprint
-	if words[8] != "-" {
-		target, err := base64.RawURLEncoding.DecodeString(words[8])
-		known(err == nil && len(target) == len(r.Target))
-		copy(r.Target[:], target)
-	}
+	r.Target = receipt(words[8])
 	if words[9] != "-" {
 		r.Reason, yes = sale.ParseReason(words[9])
 		known(yes)
 	}
 	r.UnitPrice = number(words[10])
+	if len(words) == recordWordsMost {
+		r.PayBy, r.Coupon = sale.Instant(number(words[11])), receipt(words[12])
+		r.Discount, r.Passed = number(words[13]), number(words[14])
+	}
 	if !ok {
 		return sale.Receipt{}, fmt.Errorf("receipt %s has an unreadable record %.200q", id, line)
 	}

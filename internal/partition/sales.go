@@ -8,7 +8,7 @@ import (
 )
 
 // Sale answers how a sale stands at this moment of stream time, without its
-// buyers; sale.ErrUnknown when Redis does not hold it.
+// buyers, holds and line; sale.ErrUnknown when Redis does not hold it.
 func (s *Store) Sale(ctx context.Context, p int, id int64) (*sale.Stand, sale.Instant, error) {
 	answer, err := s.run(ctx, s.requests, "sale", []string{slot(p), saleKey(p, id)})
 	if err != nil {
@@ -31,7 +31,7 @@ type Projection struct {
 	Applied   sale.EntryID
 	Seq       int64          // of the last request admitted
 	Settled   int64          // number of the entry Applied
-	Sales     sale.State     // with all their buyers
+	Sales     sale.State     // with all their buyers, holds and lines
 	Exhausted map[int64]bool // sales whose new bids admission refuses
 }
 
@@ -42,7 +42,7 @@ func (s *Store) Projection(ctx context.Context, p int, sales []int64) (Projectio
 	found := Projection{Sales: sale.State{}, Exhausted: map[int64]bool{}}
 	keys := []string{slot(p)}
 	for _, id := range sales {
-		keys = append(keys, saleKey(p, id), buyersKey(p, id))
+		keys = saleKeys(keys, p, id)
 	}
 	answer, err := s.run(ctx, s.owners, "projection", keys)
 	if err != nil {
@@ -60,8 +60,8 @@ func (s *Store) Projection(ctx context.Context, p int, sales []int64) (Projectio
 	}
 	found.Seq, found.Settled = number(words[1]), number(words[2])
 	for i, id := range sales {
-		fields, _ := words[3+2*i].([]any)
-		units, _ := words[4+2*i].([]any)
+		fields, _ := words[3+4*i].([]any)
+		units, _ := words[4+4*i].([]any)
 		if len(fields) == 0 {
 			continue
 		}
@@ -71,6 +71,9 @@ func (s *Store) Projection(ctx context.Context, p int, sales []int64) (Projectio
 		}
 		for j := 0; j+1 < len(units); j += 2 {
 			stand.Buyers[number(units[j])] = number(units[j+1])
+		}
+		if err := parsePlaces(stand, words[5+4*i], words[6+4*i]); err != nil {
+			return found, err
 		}
 		found.Sales[id] = stand
 		for j := 0; j+1 < len(fields); j += 2 {

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,6 +17,10 @@ func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
 const p = 2 // the partition that tests use, out of four
 
+func buyersKey(p int, sale int64) string { return saleKey(p, sale) + buyersOf }
+func holdsKey(p int, sale int64) string  { return saleKey(p, sale) + holdsOf }
+func lineKey(p int, sale int64) string   { return saleKey(p, sale) + lineOf }
+
 // fixture is a store over a real Redis, its partition led under epoch 1.
 type fixture struct {
 	*Store
@@ -26,7 +31,12 @@ type fixture struct {
 
 func open(t testing.TB, hooks ...redis.Hook) *fixture {
 	t.Helper()
-	url := embeddedtest.Redis(t)
+	return over(t, embeddedtest.Redis(t), hooks...)
+}
+
+// over is open over a given server.
+func over(t testing.TB, url string, hooks ...redis.Hook) *fixture {
+	t.Helper()
 	store, err := Open(t.Context(), Options{URL: url, Partitions: 4, Hooks: hooks})
 	if err != nil {
 		t.Fatal(err)
@@ -47,13 +57,19 @@ func open(t testing.TB, hooks ...redis.Hook) *fixture {
 func started(t testing.TB, hooks ...redis.Hook) *fixture {
 	t.Helper()
 	f := open(t, hooks...)
+	f.start()
+	return f
+}
+
+// start leads and rebuilds the partition.
+func (f *fixture) start() {
+	f.t.Helper()
 	lead, err := f.Lead(f.ctx, p, 1, 1)
 	f.must(err)
 	if !lead.Empty {
-		t.Fatalf("a fresh Redis holds %+v", lead)
+		f.t.Fatalf("a fresh Redis holds %+v", lead)
 	}
 	f.must(f.Rebuild(f.ctx, p, 1, 1, sale.EntryID{}, 0))
-	return f
 }
 
 func (f *fixture) must(err error) {
@@ -78,6 +94,17 @@ func lamp(change func(*sale.Stand)) *sale.Stand {
 		change(s)
 	}
 	return s
+}
+
+// stage is a reservation of ten seats with a line, open since a minute and for an hour.
+func stage(change func(*sale.Stand)) *sale.Stand {
+	return lamp(func(s *sale.Stand) {
+		s.Kind, s.Price = sale.Reservation, sale.Price{Policy: sale.Fixed, Start: 100}
+		s.Hold, s.LineMost = 10*time.Minute, sale.MaxLine
+		if change != nil {
+			change(s)
+		}
+	})
 }
 
 // applied is the watermark that Redis stands at.
@@ -106,11 +133,24 @@ func bid(buyer, quantity int64) sale.Request {
 	return sale.Request{Receipt: sale.NewReceiptID(p), Verb: sale.Bid, Sale: 7, Buyer: buyer, Quantity: quantity, Price: 100}
 }
 
+func reserve(buyer, quantity int64) sale.Request {
+	return sale.Request{Receipt: sale.NewReceiptID(p), Verb: sale.Reserve, Sale: 7, Buyer: buyer, Quantity: quantity}
+}
+
+// about is a request of his about a receipt that he has.
+func about(verb sale.Verb, r sale.Receipt) sale.Request {
+	return sale.Request{Receipt: sale.NewReceiptID(p), Verb: verb, Sale: r.Sale, Buyer: r.Buyer, Target: r.ID}
+}
+
 var unlimited = Limits{Backlog: 1 << 40}
 
 func (f *fixture) admit(r sale.Request) sale.Standing {
 	f.t.Helper()
-	standing, err := f.Admit(f.ctx, p, r, Selling, unlimited)
+	gate := Anytime
+	if r.Verb.Buys() {
+		gate = Selling
+	}
+	standing, err := f.Admit(f.ctx, p, r, gate, unlimited)
 	f.must(err)
 	return standing
 }
@@ -125,18 +165,39 @@ func (f *fixture) batch() sale.Batch {
 	if len(entries) == 0 {
 		f.t.Fatal("nothing is queued")
 	}
-	b := sale.Batch{Partition: p, Epoch: f.epoch(), Prev: prev, Last: entries[len(entries)-1].ID, Seq: seq + int64(len(entries)), Entries: entries}
-	buyers := map[int64][]int64{}
-	b.Facts.Balances, b.Facts.Receipts, b.Facts.Generation = map[int64]int64{}, map[uuid.UUID]sale.Receipt{}, 1
+	b := sale.Batch{Partition: p, Epoch: f.epoch(), Prev: prev, Last: entries[len(entries)-1].ID, Seq: seq + int64(len(entries)), Entries: entries,
+		Facts: sale.Facts{Generation: 1, Balances: map[int64]int64{}, Receipts: map[uuid.UUID]sale.Receipt{}}}
+	asks := Asks(entries)
 	for _, e := range entries {
 		if e.Sale != 0 {
-			buyers[e.Sale] = append(buyers[e.Sale], e.Buyer)
 			b.Facts.Balances[e.Buyer] = 1_000_000
 		}
+		if e.Target != uuid.Nil {
+			b.Facts.Receipts[e.Target] = f.status(e.Target)
+		}
 	}
-	b.State, err = f.View(f.ctx, p, b.Epoch, prev, buyers)
-	f.must(err)
-	b.Decision = sale.Decide(b.State, b.Facts, entries)
+	for again := true; again; {
+		b.State, err = f.View(f.ctx, p, b.Epoch, prev, b.Last, asks)
+		f.must(err)
+		for _, s := range b.State {
+			for _, place := range slices.Concat(s.Holds, s.Line) {
+				b.Facts.Receipts[place.Receipt] = f.status(place.Receipt)
+			}
+		}
+		b.Decision = sale.Decide(b.State, b.Facts, entries)
+		for _, id := range b.Short {
+			asks[id].Deeper++
+		}
+		again = len(b.Short) > 0
+	}
+	return b
+}
+
+// settle decides everything that is queued and applies it.
+func (f *fixture) settle() sale.Batch {
+	f.t.Helper()
+	b := f.batch()
+	f.must(f.Apply(f.ctx, b.Epoch, b, 0))
 	return b
 }
 

@@ -2,13 +2,14 @@
 --
 -- KEYS[1]  the partition's hash: epoch, applied, applied_seq, seq, clock, drain, young, young_since     KEYS[2]  its stream
 -- KEYS[3] KEYS[4]  the rejected receipts, two hashes     KEYS[5]  the dead-letter stream
--- KEYS[6…] for each sale: its hash, its buyers; then each decided receipt; then each rejected receipt
+-- KEYS[6…] for each sale: its hash, its buyers, its holds, its line; then each decided receipt; then each rejected receipt
 -- ARGV[1]  epoch of the owner     ARGV[2]  prev, the watermark the batch starts from     ARGV[3]  last, its own last entry
 -- ARGV[4]  number of that entry     ARGV[5]  entries settled per second, as the owner sees it
 -- ARGV[6]  most rejected receipts in one hash     ARGV[7]  ms after which a hash is old     ARGV[8]  channel
 -- ARGV[9]  what to announce: the changed receipts' IDs, 16 bytes each
--- ARGV[10] number of sales, then for each: changes of free, held, sold, stock; phase, paid_out, exhausted, closes_at
---          afterwards; ms of its expiry; number of buyers, then buyer and change of units for each
+-- ARGV[10] number of sales, then for each: changes of free, held, sold, stock, waiting; phase, paid_out, exhausted,
+--          closes_at afterwards; ms of its expiry; numbers of buyers, holds, places in line; then for each buyer: who, change
+--          of units; for each hold, then for each place: "take" or "leave", ms, member
 -- then     number of decided receipts, then for each: record, ms of its expiry
 -- then     number of rejected receipts, then for each: ID, record
 -- then     number of dead entries, then their IDs
@@ -17,7 +18,8 @@
 --
 -- Returns "applied"; "again" when the batch already was (nothing changes); "behind" when batches in between are missing
 -- (nothing changes); the error FENCED when the epoch is not the owner's; the error BROKEN, changing nothing, when a
--- counter would go below zero, units would not add up, or the batch overlaps what was applied.
+-- counter would go below zero, units would not add up, a place is left that nobody has or taken that somebody has, there
+-- would not be as many in line as wait or as many holds as can be held, or the batch overlaps what was applied.
 local part, stream, dead = KEYS[1], KEYS[2], KEYS[5]
 local epoch, prev, last, last_seq, drain = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local most, old_after, channel, announcement = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
@@ -39,49 +41,76 @@ if applied ~= prev then
 end
 
 -- Errors do not roll back: everything is read and checked before anything is written.
+
+-- places answers how many there are in a sorted set after n changes of it, which stand in ARGV; nil when one does not fit.
+local function places(set, from, n)
+  local seen, more = {}, 0
+  for j = from, from + 3 * n - 1, 3 do
+    local leaves, ms, member = ARGV[j] == 'leave', tonumber(ARGV[j + 1]), ARGV[j + 2]
+    local there = redis.call('ZSCORE', set, member)
+    if seen[member] or leaves and tonumber(there or -1) ~= ms or there and not leaves then return nil end
+    seen[member], more = true, more + (leaves and -1 or 1)
+  end
+  return redis.call('ZCARD', set) + more
+end
+
+local counters = {'free', 'held', 'sold', 'stock', 'waiting'}
 local key, arg = 6, 10
 local sales = tonumber(ARGV[arg])
 arg = arg + 1
 local first_sale_key, first_sale_arg, there = key, arg, {}
 for i = 1, sales do
-  local sale, buyers, n = KEYS[key], KEYS[key + 1], tonumber(ARGV[arg + 9])
-  local s = redis.call('HMGET', sale, 'free', 'held', 'sold', 'stock')
+  local sale, buyers, holds, line = KEYS[key], KEYS[key + 1], KEYS[key + 2], KEYS[key + 3]
+  local first_buyer, n_holds, n_line = arg + 13, tonumber(ARGV[arg + 11]), tonumber(ARGV[arg + 12])
+  local first_hold = first_buyer + 2 * tonumber(ARGV[arg + 10])
+  local first_place = first_hold + 3 * n_holds
+  local s = redis.call('HMGET', sale, unpack(counters))
   there[i] = s[1]
   if s[1] then
-    local sum = 0
-    for j = 1, 3 do
-      local units = tonumber(s[j]) + tonumber(ARGV[arg + j - 1])
-      if units < 0 then return redis.error_reply('BROKEN ' .. sale .. ' would have less than nothing') end
-      sum = sum + units
+    local after = {}
+    for j = 1, #counters do
+      after[j] = tonumber(s[j] or 0) + tonumber(ARGV[arg + j - 1])
+      if after[j] < 0 then return redis.error_reply('BROKEN ' .. sale .. ' would have less than nothing') end
     end
-    if sum ~= tonumber(s[4]) + tonumber(ARGV[arg + 3]) then return redis.error_reply('BROKEN ' .. sale .. ' would not add up') end
-    for j = arg + 10, arg + 8 + 2 * n, 2 do
+    local free, held, sold, stock, waiting = unpack(after)
+    if free + held + sold ~= stock then return redis.error_reply('BROKEN ' .. sale .. ' would not add up') end
+    for j = first_buyer, first_hold - 1, 2 do
       local change = tonumber(ARGV[j + 1])
       if change < 0 and tonumber(redis.call('HGET', buyers, ARGV[j]) or 0) + change < 0 then
         return redis.error_reply('BROKEN ' .. buyers .. ' would have less than nothing')
       end
     end
+    local kept = places(holds, first_hold, n_holds) -- each of at least one unit
+    if not kept or kept > held or kept == 0 and held > 0 then return redis.error_reply('BROKEN ' .. holds .. ' would not fit') end
+    if places(line, first_place, n_line) ~= waiting then return redis.error_reply('BROKEN ' .. line .. ' would not fit') end
   end
-  key, arg = key + 2, arg + 10 + 2 * n
+  key, arg = key + 4, first_place + 3 * n_line
 end
 
 -- From here on everything is written.
 local rest_key, rest_arg = key, arg
 key, arg = first_sale_key, first_sale_arg
 for i = 1, sales do
-  local sale, buyers, n, expiry = KEYS[key], KEYS[key + 1], tonumber(ARGV[arg + 9]), ARGV[arg + 8]
+  local sale, buyers, expiry = KEYS[key], KEYS[key + 1], ARGV[arg + 9]
+  local first_buyer = arg + 13
+  local first_hold = first_buyer + 2 * tonumber(ARGV[arg + 10])
+  local first_place = first_hold + 3 * tonumber(ARGV[arg + 11])
+  local rest = first_place + 3 * tonumber(ARGV[arg + 12])
   if there[i] then
-    for j, field in ipairs({'free', 'held', 'sold', 'stock'}) do
+    for j, field in ipairs(counters) do
       if ARGV[arg + j - 1] ~= '0' then redis.call('HINCRBY', sale, field, ARGV[arg + j - 1]) end
     end
-    redis.call('HSET', sale, 'phase', ARGV[arg + 4], 'paid_out', ARGV[arg + 5], 'exhausted', ARGV[arg + 6], 'closes_at', ARGV[arg + 7])
-    redis.call('PEXPIREAT', sale, expiry)
-    for j = arg + 10, arg + 8 + 2 * n, 2 do
+    redis.call('HSET', sale, 'phase', ARGV[arg + 5], 'paid_out', ARGV[arg + 6], 'exhausted', ARGV[arg + 7], 'closes_at', ARGV[arg + 8])
+    for j = first_buyer, first_hold - 1, 2 do
       if redis.call('HINCRBY', buyers, ARGV[j], ARGV[j + 1]) == 0 then redis.call('HDEL', buyers, ARGV[j]) end
     end
-    redis.call('PEXPIREAT', buyers, expiry)
+    for j = first_hold, rest - 1, 3 do
+      local set = KEYS[key + (j < first_place and 2 or 3)]
+      if ARGV[j] == 'take' then redis.call('ZADD', set, ARGV[j + 1], ARGV[j + 2]) else redis.call('ZREM', set, ARGV[j + 2]) end
+    end
+    for of = 0, 3 do redis.call('PEXPIREAT', KEYS[key + of], expiry) end
   end
-  key, arg = key + 2, arg + 10 + 2 * n
+  key, arg = key + 4, rest
 end
 key, arg = rest_key, rest_arg
 

@@ -9,7 +9,8 @@
 //	books      sums over the tables: receipts, counters, wallets, entries      (SQL, all partitions in one snapshot)
 //	partition  Redis against Postgres, sale by sale, at one watermark
 //	log        the batches: an unbroken chain, decided again by sale.Decide, and equal to what is recorded
-//	turns      the batches once more without Decide: whose turn it was, what was free, what it cost
+//	turns      the batches once more without Decide: whose turn it was, what was free, who held and until when,
+//	           who waited, what it cost
 package audit
 
 import (
@@ -30,31 +31,39 @@ type Rule string
 const (
 	// Of a sale.
 	Stock      Rule = "stock"      // free + held + sold = stock, nothing below 0, in Postgres and in Redis
-	Projection Rule = "projection" // Redis says what Postgres says, at one watermark
+	Projection Rule = "projection" // Redis says what Postgres says, at one watermark, to the last place of a line
 
 	// Of the books.
-	Units        Rule = "units"        // sold and held are what the bids took
-	Revenue      Rule = "revenue"      // revenue is what the confirmed bids paid
+	Units        Rule = "units"        // sold, held and waiting are what the purchases say
+	Revenue      Rule = "revenue"      // revenue is what the confirmed purchases cost
 	Limit        Rule = "limit"        // no buyer has more than the sale allows
 	Refunds      Rule = "refunds"      // refunds and refunded bids are pairs, of one buyer and one sale
+	Targets      Rule = "targets"      // so are payments, cancels and changes of slot, and what they are about
+	Orders       Rule = "orders"       // whatever was held, or bought by a late payment, has its one order, and no other
 	Wallets      Rule = "wallets"      // a balance is the sum of its entries
 	Conservation Rule = "conservation" // all wallets, the source included, sum to 0
 	Escrow       Rule = "escrow"       // an escrow holds its sale's revenue until the payout, then nothing
-	Payments     Rule = "payments"     // a bid is paid once and a refund paid back once, exactly
+	Payments     Rule = "payments"     // what was bought is paid once, what was given back is paid back once, exactly
 	Payouts      Rule = "payouts"      // a paid sale has its payout, to the seller and at most once
-	Orphans      Rule = "orphans"      // no entry without a receipt that moves points, no receipt without a sale
+	Notices      Rule = "notices"      // a word is told once of a receipt, to its buyer, and is true
+	Orphans      Rule = "orphans"      // no entry without a receipt that moves points, no receipt without a sale, no attendance without a booking
 
 	// Of the log.
 	Unreadable Rule = "unreadable" // a batch can be read
 	Chain      Rule = "chain"      // batches follow one another up to the watermark, entries in stream order
 	Replay     Rule = "replay"     // deciding a batch again gives what is recorded
 	Continuity Rule = "continuity" // a batch stood on what the batches before it made, and so does the record
-	Record     Rule = "record"     // receipts are what the log says of them
+	Record     Rule = "record"     // receipts are what the log says of them, and came there step by step
 
 	// Of the turns.
-	Inversions Rule = "inversions" // nobody is sold out, or put in line, while there is enough for him
-	Turns      Rule = "turns"      // a bid is confirmed only while its sale sells and has the units
-	Price      Rule = "price"      // a bid pays the price of its own time
+	Inversions Rule = "inversions" // nobody is sold out, or put in line, while there is enough for him and nobody waits for it
+	Turns      Rule = "turns"      // what counts counts in its time, and has its units at its turn
+	Line       Rule = "line"       // what is freed goes at once to the first in line, and nobody passes who must not
+	Holds      Rule = "holds"      // a hold has its full time, is paid within it, and ends with it
+	Price      Rule = "price"      // a purchase pays the price of its own time, less what its coupon is worth
+
+	// Of the books and of the turns.
+	Coupons Rule = "coupons" // a coupon is what its sale promised, used once, in its time, by its owner, against its seller
 )
 
 // Verdict sums an audit up.

@@ -17,11 +17,15 @@ var books = []struct {
 	{Revenue, (*ledger.Inspection).Revenue},
 	{Limit, (*ledger.Inspection).Limits},
 	{Refunds, (*ledger.Inspection).Refunds},
+	{Targets, (*ledger.Inspection).Targets},
+	{Orders, (*ledger.Inspection).Orders},
+	{Coupons, (*ledger.Inspection).Coupons},
 	{Wallets, (*ledger.Inspection).Wallets},
 	{Conservation, (*ledger.Inspection).Conservation},
 	{Escrow, (*ledger.Inspection).Escrows},
 	{Payments, (*ledger.Inspection).Payments},
 	{Payouts, (*ledger.Inspection).Payouts},
+	{Notices, (*ledger.Inspection).Notices},
 	{Orphans, (*ledger.Inspection).Orphans},
 }
 

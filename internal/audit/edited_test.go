@@ -87,7 +87,7 @@ func TestDeletedSale(t *testing.T) {
 	h.must(h.ledger.DeleteSale(t.Context(), coming, func(*sale.Stand, sale.Instant) error { return nil }))
 	h.must(h.store.Forget(t.Context(), coming%partitions, coming))
 	h.becomes(h.ask(coming%partitions, sale.Request{Verb: sale.Bid, Sale: coming, Buyer: first, Quantity: 1, Price: 1000}, partition.Anytime), "rejected unknown_sale")
-	if report := h.audit(); report.Verdict != audit.OK || report.Sales != 6 || report.Receipts != 1 {
+	if report := h.audit(); report.Verdict != audit.OK || report.Sales != 15 || report.Receipts != 1 {
 		t.Errorf("%+v", report)
 	}
 }

@@ -59,6 +59,7 @@ func begin(t testing.TB) (h *house, now sale.Instant) {
 		}
 		h.sale(s)
 	}
+	h.beginKinds(now)
 	return h, now
 }
 
@@ -129,7 +130,20 @@ func TestHistoryIsRight(t *testing.T) {
 	if report.Verdict != audit.OK || report.Oversold != 0 || report.Unfinished != 0 || report.Inversions != 0 {
 		t.Errorf("%+v", report)
 	}
-	if report.Partitions != 2 || report.Sales != 7 || report.Receipts != 21 || report.Entries != 27 || report.Requests != 35 {
+	if report.Partitions != 2 || report.Sales != 16 || report.Receipts != 21 || report.Entries != 27 || report.Requests != 35 {
 		t.Errorf("looked at %+v", report)
 	}
+}
+
+// TestAllKindsAreRight: what reservations, coupons, events and slots live through, too.
+func TestAllKindsAreRight(t *testing.T) {
+	h, now := begin(t)
+	h.history(now)
+	h.kinds(now)
+	report := h.audit()
+	if report.Verdict != audit.OK || report.Oversold != 0 || report.Unfinished != 0 || report.Inversions != 0 {
+		t.Errorf("%+v", report)
+	}
+	trim(h)
+	h.wants(audit.OK, "")
 }

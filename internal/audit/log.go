@@ -29,15 +29,18 @@ type walk struct {
 
 	torn bool // batches are missing, or could not be read
 
-	sales  map[int64]*known           // continuity
-	turns  map[int64]*turn            // turns
-	later  map[uuid.UUID]sale.Receipt // record: as logged, when the row has gone on from there
-	logged int64                      // record: receipts with an effect since the beginning
+	sales   map[int64]*known               // continuity
+	turns   map[int64]*turn                // turns
+	moves   map[int64][]sale.Move          // turns: of this batch, by sale, those whose turn has not come yet
+	coupons map[uuid.UUID]sale.CouponStand // continuity and turns: as the batches seen so far have left them
+	later   map[uuid.UUID]sale.Receipt     // record: as logged, when the row has gone on from there
+	logged  int64                          // record: receipts with a row since the beginning
+	counts  map[ledger.Rejection]int64     // record: buyers rejected at once
 }
 
 // log audits the log of a partition, and the record by it.
 func (s *sight) log(ctx context.Context, n *notes, rows sale.State) error {
-	w := &walk{sight: s, n: n, rows: rows}
+	w := &walk{sight: s, n: n, rows: rows, counts: map[ledger.Rejection]int64{}}
 	w.forget()
 	err := s.record.Log(ctx, s.p, func(page []ledger.Logged) error {
 		settled, err := s.record.Receipts(ctx, mentioned(page))
@@ -57,6 +60,9 @@ func (s *sight) log(ctx context.Context, n *notes, rows sale.State) error {
 		return nil
 	}
 	w.ends()
+	if err := w.couponsEnd(ctx); err != nil {
+		return err
+	}
 	return w.recorded(ctx)
 }
 
@@ -81,6 +87,7 @@ func mentioned(page []ledger.Logged) (ids [][16]byte) {
 
 func (w *walk) forget() {
 	w.sales, w.turns, w.later = map[int64]*known{}, map[int64]*turn{}, map[uuid.UUID]sale.Receipt{}
+	w.coupons = map[uuid.UUID]sale.CouponStand{}
 }
 
 // batch audits one batch. settled is what Postgres has of its receipts now.
@@ -98,7 +105,9 @@ func (w *walk) batch(b ledger.Logged, settled map[uuid.UUID]sale.Receipt) {
 	w.replay(b.Batch)
 	w.stood(b.Batch)
 	w.knew(b.Batch, settled)
+	w.couponsStood(b.Batch)
 	w.evolve(b.Batch)
+	w.steps(b.Batch)
 	w.wrote(b.Batch, settled)
 	w.take(b.Batch)
 }
@@ -164,10 +173,19 @@ func (w *walk) replay(b sale.Batch) {
 		}
 	}()
 	again := sale.Decide(b.State, b.Facts, b.Entries)
+	if len(again.Short) > 0 {
+		w.n.found(Replay, w.p, again.Short[0], "batch to %s shows too little of the lines of %d to be decided", b.Last, again.Short)
+		return
+	}
 	for i, e := range b.Entries {
 		if again.Outcomes[i] != b.Outcomes[i] {
 			w.n.found(Replay, w.p, e.Sale, "%s %s at %s is recorded as %s, decided again as %s",
 				e.Verb, e.Receipt, e.ID, say(b.Outcomes[i]), say(again.Outcomes[i]))
+		}
+	}
+	for i, m := range b.Effects.Moves {
+		if m.At == 0 && i < len(again.Effects.Moves) { // version 1 did not tell it
+			again.Effects.Moves[i].At = 0
 		}
 	}
 	if !bytes.Equal(again.Effects.Encode(), b.Effects.Encode()) {
@@ -175,7 +193,8 @@ func (w *walk) replay(b sale.Batch) {
 	}
 }
 
-// say puts an outcome into words: "confirmed at 900", "rejected sold_out, stands".
+// say puts an outcome into words: "confirmed at 900", "held at 700 less 50 until
+// 1700000600000", "rejected sold_out, stands".
 func say(o sale.Outcome) string {
 	words := o.Status.String()
 	if o.Reason != 0 {
@@ -183,6 +202,15 @@ func say(o sale.Outcome) string {
 	}
 	if o.UnitPrice != 0 {
 		words += " at " + decimal(o.UnitPrice)
+	}
+	if o.Discount != 0 {
+		words += " less " + decimal(o.Discount)
+	}
+	if o.PayBy != 0 {
+		words += " until " + decimal(int64(o.PayBy))
+	}
+	if o.Quantity != 0 {
+		words += ", buys " + decimal(o.Quantity)
 	}
 	if o.Stands {
 		words += ", stands"
@@ -195,13 +223,15 @@ type known struct {
 	standing
 	terms  sale.Sale       // zero until it opens
 	buyers map[int64]int64 // units; with whole set, those of all buyers
+	holds  places          // with whole set all of them
+	line   places          // the same
 	whole  bool            // the log shows the sale from its beginning
 }
 
 // untouched says that a sale is as it was created. Until it opens its seller may
 // still change its terms, and nothing that counts has happened.
 func untouched(s *sale.Stand) bool {
-	return s.Phase == sale.Scheduled && s.Free == s.Stock && s.Held == 0 && s.Sold == 0 && !s.PaidOut && len(s.Buyers) == 0
+	return s.Phase == sale.Scheduled && s.Free == s.Stock && s.Held == 0 && s.Sold == 0 && s.Waiting == 0 && !s.PaidOut && len(s.Buyers) == 0
 }
 
 // complete says that nothing of the partition happened before what the walk saw.
@@ -242,6 +272,21 @@ func (w *walk) stood(b sale.Batch) {
 			}
 			k.buyers[buyer] = s.Buyers[buyer]
 		}
+		w.shown(k, b, id, "holds", &k.holds, s.Holds)
+		w.shown(k, b, id, "line", &k.line, s.Line)
+	}
+}
+
+// shown: a state shows of the holds, or of the line, the first ones, and leaves none
+// out.
+func (w *walk) shown(k *known, b sale.Batch, id int64, what string, have *places, first []sale.Place) {
+	begun := w.first.At // whoever came earlier may have taken his place before the log begins
+	if k.whole {
+		begun = 0
+	}
+	if wrong := have.begin(first, func(p sale.Place) bool { return b.Facts.Receipts[p.Receipt].At <= begun }); wrong != "" {
+		w.n.found(Continuity, w.p, id, "batch to %s stands on other %s: %s", b.Last, what, wrong)
+		*have = slices.Clone(first)
 	}
 }
 
@@ -253,9 +298,26 @@ func (w *walk) evolve(b sale.Batch) {
 			w.n.found(Continuity, w.p, e.Sale, "batch to %s changes a sale that it does not know", b.Last)
 			continue
 		}
-		k.standing = standing{e.Phase, k.Stock + e.Stock, k.Free + e.Free, k.Held + e.Held, k.Sold + e.Sold, e.PaidOut, e.ClosesAt}
+		k.standing = standing{e.Phase, k.Stock + e.Stock, k.Free + e.Free, k.Held + e.Held, k.Sold + e.Sold, k.Waiting + e.Waiting, e.PaidOut, e.ClosesAt}
 		for _, of := range e.Buyers {
-			k.buyers[of.Buyer] += of.Units
+			if _, seen := k.buyers[of.Buyer]; seen || k.whole { // who loses a hold to time need not be in the state
+				k.buyers[of.Buyer] += of.Units
+			}
+		}
+		for _, of := range []struct {
+			what    string
+			have    *places
+			effects []sale.PlaceEffect
+		}{{"holds", &k.holds, e.Holds}, {"line", &k.line, e.Line}} {
+			for _, effect := range of.effects {
+				if !of.have.change(effect) && k.whole {
+					w.n.found(Continuity, w.p, e.Sale, "batch to %s changes the %s by %+v, which does not fit", b.Last, of.what, effect)
+				}
+			}
+		}
+		if k.whole && int64(len(k.line)) != k.Waiting {
+			w.n.found(Continuity, w.p, e.Sale, "batch to %s leaves %d waiting, in a line of %d", b.Last, k.Waiting, len(k.line))
+			k.whole = false
 		}
 	}
 }
@@ -283,6 +345,16 @@ func (w *walk) ends() {
 		for buyer, units := range eitherOf(row.Buyers, k.buyers) {
 			if _, seen := k.buyers[buyer]; (seen || k.whole) && units[0] != units[1] {
 				w.n.found(Continuity, w.p, id, "buyer %d has %d units in Postgres, the log gave him %d", buyer, units[0], units[1])
+			}
+		}
+		for _, of := range []struct {
+			what      string
+			row, have []sale.Place
+		}{{"holds", row.Holds, k.holds}, {"line", row.Line, k.line}} {
+			i, same := firstApart(of.row, of.have)
+			if k.whole && !same || !k.whole && !contains(of.row, of.have) {
+				w.n.found(Continuity, w.p, id, "%s: of %d in Postgres and %d in the log number %d is %s in Postgres, %s in the log",
+					of.what, len(of.row), len(of.have), i+1, tellPlace(of.row, i), tellPlace(of.have, i))
 			}
 		}
 	}

@@ -146,8 +146,9 @@ func (s *sight) stock(n *notes, stand *sale.Stand) {
 	n.Oversold += over
 }
 
-// compare: Redis says of a sale what Postgres says at the same watermark. A title
-// may change at any time and is not compared.
+// compare: Redis says of a sale what Postgres says at the same watermark, to the
+// last place of its holds and its line. A title may change at any time and is not
+// compared.
 func (s *sight) compare(n *notes, stand *sale.Stand) {
 	hot := s.projection.Sales[stand.ID]
 	if a, b := counters(hot), counters(stand); a != b {
@@ -160,6 +161,15 @@ func (s *sight) compare(n *notes, stand *sale.Stand) {
 		n.found(Projection, s.p, stand.ID, "exhausted is %t in Redis with %d free and %d held in Postgres",
 			s.projection.Exhausted[stand.ID], stand.Free, stand.Held)
 	}
+	for _, of := range []struct {
+		what      string
+		hot, cold []sale.Place
+	}{{"holds", hot.Holds, stand.Holds}, {"line", hot.Line, stand.Line}} {
+		if i, same := firstApart(of.hot, of.cold); !same {
+			n.found(Projection, s.p, stand.ID, "%s: of %d in Redis and %d in Postgres number %d is %s in Redis, %s in Postgres",
+				of.what, len(of.hot), len(of.cold), i+1, tellPlace(of.hot, i), tellPlace(of.cold, i))
+		}
+	}
 	for buyer, units := range eitherOf(hot.Buyers, stand.Buyers) {
 		if units[0] != units[1] {
 			n.found(Projection, s.p, stand.ID, "buyer %d has %d units in Redis, %d in Postgres", buyer, units[0], units[1])
@@ -171,12 +181,13 @@ func (s *sight) compare(n *notes, stand *sale.Stand) {
 type standing struct {
 	Phase                   sale.Phase
 	Stock, Free, Held, Sold int64
+	Waiting                 int64 // receipts
 	PaidOut                 bool
 	ClosesAt                sale.Instant
 }
 
 func counters(s *sale.Stand) standing {
-	return standing{s.Phase, s.Stock, s.Free, s.Held, s.Sold, s.PaidOut, s.ClosesAt}
+	return standing{s.Phase, s.Stock, s.Free, s.Held, s.Sold, s.Waiting, s.PaidOut, s.ClosesAt}
 }
 
 // terms is what never changes once a sale is open, and the log keeps: neither

@@ -21,6 +21,12 @@ import (
 // in one batch and leaves Redis to the test.
 func (h *house) settle(p int, view sale.State, requests ...sale.Request) sale.Batch {
 	h.t.Helper()
+	return h.settleLater(p, 1, view, requests...)
+}
+
+// settleLater is settle so many milliseconds after the last batch.
+func (h *house) settleLater(p int, after sale.Instant, view sale.State, requests ...sale.Request) sale.Batch {
+	h.t.Helper()
 	mark, err := h.ledger.Watermark(h.t.Context(), p)
 	h.must(err)
 	b := sale.Batch{Partition: p, Epoch: mark.Epoch, Prev: mark.Applied, Seq: mark.Seq, State: view}
@@ -28,7 +34,7 @@ func (h *house) settle(p int, view sale.State, requests ...sale.Request) sale.Ba
 	for i, r := range requests {
 		r.Receipt = sale.NewReceiptID(p)
 		b.Seq++
-		b.Last = sale.EntryID{At: mark.Applied.At + 1, No: int64(i)}
+		b.Last = sale.EntryID{At: mark.Applied.At + after, No: int64(i)}
 		b.Entries = append(b.Entries, sale.Entry{ID: b.Last, Seq: b.Seq, Generation: mark.Generation, Request: r})
 	}
 	h.must(h.ledger.Settle(h.t.Context(), &b))

@@ -84,8 +84,8 @@ func (i *Inspection) SaleIDs(ctx context.Context, p int) ([]int64, error) {
 	return ids, nil
 }
 
-// Stands answers how the sales of partition p stand, with their buyers as the
-// receipts have them.
+// Stands answers how the sales of partition p stand, with their buyers, holds and
+// whole lines as the receipts have them.
 func (i *Inspection) Stands(ctx context.Context, p int) (sale.State, error) {
 	rows, err := i.tx.Query(ctx, `
 		select `+saleColumns+`
@@ -105,10 +105,14 @@ func (i *Inspection) Stands(ctx context.Context, p int) (sale.State, error) {
 	if err := eachUnits(ctx, i.tx, ids, func(of, buyer, units int64) { state[of].Buyers[buyer] = units }); err != nil {
 		return nil, fmt.Errorf("read buyers: %w", err)
 	}
+	if err := eachPlace(ctx, i.tx, state); err != nil {
+		return nil, fmt.Errorf("read holds and lines: %w", err)
+	}
 	return state, nil
 }
 
-// Receipts answers those of these receipts that have an effect.
+// Receipts answers those of these receipts that have a row: an effect, or a wait in
+// vain.
 func (i *Inspection) Receipts(ctx context.Context, ids [][16]byte) (map[uuid.UUID]sale.Receipt, error) {
 	rows, err := i.tx.Query(ctx, `
 		select `+receiptColumns+`
@@ -126,6 +130,57 @@ func (i *Inspection) Receipts(ctx context.Context, ids [][16]byte) (map[uuid.UUI
 		found[r.ID] = r
 	}
 	return found, nil
+}
+
+// CouponStands answers those of these coupons that there are.
+func (i *Inspection) CouponStands(ctx context.Context, ids [][16]byte) (map[uuid.UUID]sale.CouponStand, error) {
+	rows, err := i.tx.Query(ctx, `
+		select id, sale, buyer, seller, amount, valid_from, valid_until, coalesce(used_by, '00000000-0000-0000-0000-000000000000')
+		from coupons
+		where id = any($1::uuid[])`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read coupons: %w", err)
+	}
+	found := map[uuid.UUID]sale.CouponStand{}
+	var id uuid.UUID
+	var c sale.CouponStand
+	var from, until time.Time
+	if _, err := pgx.ForEachRow(rows, []any{(*[16]byte)(&id), &c.Sale, &c.Buyer, &c.Seller, &c.Amount, &from, &until, (*[16]byte)(&c.UsedBy)}, func() error {
+		c.ValidFrom, c.ValidUntil = sale.At(from), sale.At(until)
+		found[id] = c
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read coupons: %w", err)
+	}
+	return found, nil
+}
+
+// Rejection is how often buyers of a sale were rejected at once, for one reason.
+type Rejection struct {
+	Sale   int64
+	Reason string
+}
+
+// Rejections answers those of the sales of partition p.
+func (i *Inspection) Rejections(ctx context.Context, p int) (map[Rejection]int64, error) {
+	rows, err := i.tx.Query(ctx, `
+		select r.sale, r.reason, r.n
+		from rejections r
+		join sales s on s.id = r.sale
+		where s.partition = $1`, p)
+	if err != nil {
+		return nil, fmt.Errorf("read rejections: %w", err)
+	}
+	counts := map[Rejection]int64{}
+	var r Rejection
+	var n int64
+	if _, err := pgx.ForEachRow(rows, []any{&r.Sale, &r.Reason, &n}, func() error {
+		counts[r] = n
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read rejections: %w", err)
+	}
+	return counts, nil
 }
 
 // ReceiptsAfter counts the receipts of partition p's sales later than that moment.

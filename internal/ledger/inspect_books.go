@@ -31,34 +31,62 @@ func (i *Inspection) discrepancies(ctx context.Context, wrong func(Discrepancy),
 	return err
 }
 
-// Units: what a sale has sold and held against what its bids took. A refunded
-// bid's units stay sold.
+// withPurchases is every receipt that has, had or waits for units of a sale, with what
+// they cost. A payment is one only if it came too late and bought a unit that was
+// free.
+const withPurchases = `
+		purchases as (
+			select r.*, r.quantity::numeric * r.unit_price - r.discount as cost
+			from receipts r
+			where r.verb in ('bid', 'reserve', 'claim', 'join') or r.verb = 'pay' and r.quantity > 0)`
+
+// withEnds is what was asked about a receipt later, by others that name it.
+const withEnds = `
+		ends as (
+			select
+				target,
+				count(*) filter (where verb = 'refund') as refunds,
+				count(*) filter (where verb = 'cancel') as cancels,
+				count(*) filter (where verb = 'reserve') as changes,
+				count(*) filter (where verb = 'pay' and quantity = 0) as pays,
+				count(*) filter (where verb = 'pay' and quantity > 0) as late,
+				max(unit_price) filter (where verb = 'cancel') as back,
+				max(at) filter (where verb <> 'pay') as at
+			from receipts
+			where target is not null and status <> 'rejected'
+			group by target)`
+
+// Units: what a sale has sold and held, and who waits for it, against what its
+// purchases say. A refunded one's units stay sold.
 func (i *Inspection) Units(ctx context.Context, wrong func(Discrepancy)) error {
 	return i.discrepancies(ctx, wrong, `
-		with taken as (
+		with `+withPurchases+`,
+		taken as (
 			select
 				sale,
 				sum(quantity) filter (where status in ('confirmed', 'refunded')) as sold,
-				sum(quantity) filter (where status = 'held') as held
-			from receipts
-			where verb = 'bid'
+				sum(quantity) filter (where status = 'held') as held,
+				count(*) filter (where status = 'waiting') as waiting
+			from purchases
 			group by sale)
 		select s.partition, s.id, side.name, side.have::text, side.want::text
 		from sales s
 		left join taken t on t.sale = s.id
 		cross join lateral (values
 			('units sold', s.sold::numeric, coalesce(t.sold, 0)),
-			('units held', s.held::numeric, coalesce(t.held, 0))) as side (name, have, want)
+			('units held', s.held::numeric, coalesce(t.held, 0)),
+			('receipts in line', s.waiting::numeric, coalesce(t.waiting, 0))) as side (name, have, want)
 		where side.have <> side.want`)
 }
 
-// Revenue: a sale's revenue against what its confirmed bids paid.
+// Revenue: a sale's revenue against what its confirmed purchases cost.
 func (i *Inspection) Revenue(ctx context.Context, wrong func(Discrepancy)) error {
 	return i.discrepancies(ctx, wrong, `
-		with paid as (
-			select sale, sum(quantity * unit_price) as points
-			from receipts
-			where verb = 'bid' and status = 'confirmed'
+		with `+withPurchases+`,
+		paid as (
+			select sale, sum(cost) as points
+			from purchases
+			where status = 'confirmed'
 			group by sale)
 		select s.partition, s.id, 'revenue', s.revenue::text, coalesce(p.points, 0)::text
 		from sales s
@@ -69,36 +97,13 @@ func (i *Inspection) Revenue(ctx context.Context, wrong func(Discrepancy)) error
 // Limits: the units of each buyer against the most that the sale allows him.
 func (i *Inspection) Limits(ctx context.Context, wrong func(Discrepancy)) error {
 	return i.discrepancies(ctx, wrong, `
-		select s.partition, s.id, 'units of buyer ' || r.buyer, sum(r.quantity)::text, 'at most ' || s.per_buyer_limit
-		from receipts r
-		join sales s on s.id = r.sale
-		where r.verb = 'bid' and r.status in ('confirmed', 'held', 'waiting')
-		group by s.id, r.buyer
-		having sum(r.quantity) > s.per_buyer_limit`)
-}
-
-// Refunds: each refund against its bid, and each refunded bid against its refund.
-func (i *Inspection) Refunds(ctx context.Context, wrong func(Discrepancy)) error {
-	return i.discrepancies(ctx, wrong, `
-		select
-			coalesce(s.partition, -1), r.sale, 'bid of refund ' || r.id,
-			coalesce(concat_ws(' ', b.status, b.verb, 'by', b.buyer, 'for', b.sale, 'at', b.unit_price), 'none'),
-			concat_ws(' ', 'refunded bid by', r.buyer, 'for', r.sale, 'at', r.unit_price)
-		from receipts r
-		left join receipts b on b.id = r.target
-		left join sales s on s.id = r.sale
-		where r.verb = 'refund'
-			and r.status = 'confirmed'
-			and (b.verb, b.status, b.buyer, b.sale, b.unit_price)
-				is distinct from ('bid', 'refunded', r.buyer, r.sale, r.unit_price)
-		union all
-		select coalesce(s.partition, -1), b.sale, 'refunds of bid ' || b.id, count(r.id)::text, '1'
-		from receipts b
-		left join receipts r on r.target = b.id and r.verb = 'refund' and r.status = 'confirmed'
-		left join sales s on s.id = b.sale
-		where b.status = 'refunded'
-		group by s.partition, b.sale, b.id
-		having count(r.id) <> 1`)
+		with `+withPurchases+`
+		select s.partition, s.id, 'units of buyer ' || p.buyer, sum(p.quantity)::text, 'at most ' || s.per_buyer_limit
+		from purchases p
+		join sales s on s.id = p.sale
+		where p.status in ('confirmed', 'held', 'waiting')
+		group by s.id, p.buyer
+		having sum(p.quantity) > s.per_buyer_limit`)
 }
 
 // Wallets: the balance of each wallet against what entered it less what left it.
@@ -130,7 +135,7 @@ func (i *Inspection) Conservation(ctx context.Context, wrong func(Discrepancy)) 
 }
 
 // Escrows: what a sale's escrow holds against what it owes. A sale without a
-// refund window pays its seller at once.
+// refund window pays its seller at once, and so does whoever pays after the payout.
 func (i *Inspection) Escrows(ctx context.Context, wrong func(Discrepancy)) error {
 	return i.discrepancies(ctx, wrong, `
 		select s.partition, s.id, 'escrow', coalesce(w.balance::text, 'none'), owed.points::text
@@ -142,42 +147,6 @@ func (i *Inspection) Escrows(ctx context.Context, wrong func(Discrepancy)) error
 				else s.revenue
 			end as points) as owed
 		where w.balance is distinct from owed.points`)
-}
-
-// Payments: the entries of each bid and of each refund against the one that it
-// must have. Only a seller who buys from himself, and is paid at once, has none.
-func (i *Inspection) Payments(ctx context.Context, wrong func(Discrepancy)) error {
-	return i.discrepancies(ctx, wrong, `
-		with due as (
-			select
-				r.id, r.verb, s.partition, s.id as sale, r.buyer as debit,
-				case when s.payout_at = s.closes_at then s.seller else -s.id end as credit,
-				r.quantity * r.unit_price as amount
-			from receipts r
-			join sales s on s.id = r.sale
-			where r.verb = 'bid' and r.status in ('confirmed', 'refunded')
-			union all
-			select r.id, r.verb, s.partition, s.id, -s.id, r.buyer, b.quantity * b.unit_price
-			from receipts r
-			join sales s on s.id = r.sale
-			join receipts b on b.id = r.target
-			where r.verb = 'refund' and r.status = 'confirmed'),
-		made as (
-			select
-				receipt, count(*) as times,
-				string_agg(debit || ' to ' || credit || ': ' || amount, ', ' order by id) as what
-			from entries
-			where receipt is not null
-			group by receipt)
-		select d.partition, d.sale, 'entries of ' || d.verb || ' ' || d.id, coalesce(m.what, 'none'), want.what
-		from due d
-		left join made m on m.receipt = d.id
-		cross join lateral (
-			select case
-				when d.debit = d.credit then 'none'
-				else d.debit || ' to ' || d.credit || ': ' || d.amount
-			end as what) as want
-		where coalesce(m.what, 'none') <> want.what`)
 }
 
 // Payouts: sales that are paid out against confirmed payouts, and the entries of
@@ -209,9 +178,9 @@ func (i *Inspection) Payouts(ctx context.Context, wrong func(Discrepancy)) error
 }
 
 // Orphans: entries whose receipt does not exist or moves no points, points that
-// were bought from anybody but the source or for anything but an account, and
-// receipts of no sale. A sale may be deleted before it opens; of those only a
-// stock that had grown leaves a receipt.
+// were bought from anybody but the source or for anything but an account, receipts
+// of no sale, and attendance of nobody's booking. A sale may be deleted before it
+// opens; of those only a stock that had grown leaves a receipt.
 func (i *Inspection) Orphans(ctx context.Context, wrong func(Discrepancy)) error {
 	return i.discrepancies(ctx, wrong, `
 		select
@@ -221,8 +190,8 @@ func (i *Inspection) Orphans(ctx context.Context, wrong func(Discrepancy)) error
 		left join receipts r on r.id = e.receipt
 		where e.receipt is not null
 			and (r.id is null
-				or r.verb not in ('bid', 'refund', 'payout')
-				or r.status not in ('confirmed', 'refunded'))
+				or r.verb not in ('bid', 'reserve', 'join', 'pay', 'cancel', 'refund', 'payout')
+				or r.status not in ('confirmed', 'refunded', 'cancelled'))
 		union all
 		select -1, 0, 'entry ' || id || ', which has no receipt', debit || ' to ' || credit, 'from 0, the source, to an account'
 		from entries
@@ -231,5 +200,13 @@ func (i *Inspection) Orphans(ctx context.Context, wrong func(Discrepancy)) error
 		select -1, r.sale, 'sale of receipt ' || r.id, 'none', r.sale::text
 		from receipts r
 		left join sales s on s.id = r.sale
-		where s.id is null and r.verb <> 'change'`)
+		where s.id is null and r.verb <> 'change'
+		union all
+		select
+			coalesce(s.partition, -1), coalesce(r.sale, 0), 'receipt of attendance ' || a.receipt,
+			coalesce(concat_ws(' ', r.verb, 'for', case when s.store is null then 'no slot' else 'a slot' end), 'none'), 'a booking'
+		from attendance a
+		left join receipts r on r.id = a.receipt
+		left join sales s on s.id = r.sale
+		where s.store is null or r.verb not in ('reserve', 'pay')`)
 }

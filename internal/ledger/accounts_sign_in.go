@@ -26,6 +26,7 @@ type Account struct {
 	Role      string
 	Email     string // as it was typed; its case means nothing
 	Password  string // its hash
+	Notices   bool   // whether it wants any
 	CreatedAt time.Time
 }
 
@@ -33,10 +34,10 @@ type Account struct {
 const emailIndex = "accounts_by_email"
 
 const accountColumns = `
-	id, role, coalesce(email, ''), coalesce(password, ''), created_at`
+	id, role, coalesce(email, ''), coalesce(password, ''), notices, created_at`
 
 func scanAccount(row pgx.CollectableRow) (a Account, err error) {
-	err = row.Scan(&a.ID, &a.Role, &a.Email, &a.Password, &a.CreatedAt)
+	err = row.Scan(&a.ID, &a.Role, &a.Email, &a.Password, &a.Notices, &a.CreatedAt)
 	return a, err
 }
 
@@ -107,16 +108,18 @@ func (l *Ledger) CreateAccount(ctx context.Context, role, email, password string
 	return a, nil
 }
 
-// ChangeAccount gives an account another e-mail, password, or both; "" leaves what
-// there is. was is the password that the caller has read: ErrChanged when that is
-// no longer it, ErrTaken when another account has the e-mail.
-func (l *Ledger) ChangeAccount(ctx context.Context, id int64, was, email, password string) (Account, error) {
+// ChangeAccount gives an account another e-mail, password, or both, and switches
+// its notices; "" and nil leave what there is. was is the password that the caller
+// has read: ErrChanged when that is no longer it, ErrTaken when another account has
+// the e-mail.
+func (l *Ledger) ChangeAccount(ctx context.Context, id int64, was, email, password string, notices *bool) (Account, error) {
 	a, err := account(ctx, l.pool, `
 		update accounts
 		set email = coalesce(nullif($3, ''), email),
-			password = coalesce(nullif($4, ''), password)
+			password = coalesce(nullif($4, ''), password),
+			notices = coalesce($5, notices)
 		where id = $1 and password = $2
-		returning `+accountColumns, id, was, email, password)
+		returning `+accountColumns, id, was, email, password, notices)
 	violation := (*pgconn.PgError)(nil)
 	switch {
 	case errors.Is(err, sale.ErrUnknown):
@@ -130,44 +133,16 @@ func (l *Ledger) ChangeAccount(ctx context.Context, id int64, was, email, passwo
 	return a, nil
 }
 
-// DeleteAccount takes e-mail and password from an account; wallet and history
-// stay. was is the password that the caller has read: ErrChanged when that is no
-// longer it. ErrBusy while a sale of it is not paid out.
-func (l *Ledger) DeleteAccount(ctx context.Context, id int64, was string) error {
-	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
-		// This waits for sales that are being made: their row refers to the account.
-		tag, err := tx.Exec(ctx, `
-			select
-			from accounts
-			where id = $1 and password = $2
-			for update`, id, was)
-		if err != nil {
-			return err
-		}
-		if tag.RowsAffected() != 1 {
-			return ErrChanged
-		}
-		var busy bool
-		if err := tx.QueryRow(ctx, `
-			select exists (
-				select
-				from sales
-				where seller = $1 and not paid_out)`, id).Scan(&busy); err != nil {
-			return err
-		}
-		if busy {
-			return ErrBusy
-		}
-		_, err = tx.Exec(ctx, `
-			update accounts
-			set email = null,
-				password = null,
-				deleted_at = now()
-			where id = $1`, id)
-		return err
-	})
+// SwitchNotices says whether an account wants notices; sale.ErrUnknown also when it
+// is deleted. Those that it has stay.
+func (l *Ledger) SwitchNotices(ctx context.Context, id int64, on bool) (Account, error) {
+	a, err := account(ctx, l.pool, `
+		update accounts
+		set notices = $2
+		where id = $1 and deleted_at is null
+		returning `+accountColumns, id, on)
 	if err != nil {
-		return fmt.Errorf("delete account %d: %w", id, err)
+		return Account{}, fmt.Errorf("switch notices of account %d: %w", id, err)
 	}
-	return nil
+	return a, nil
 }

@@ -72,7 +72,7 @@ func TestChangeAccount(t *testing.T) {
 		{"new", "", "newer", nil},
 		{"newer", "", "", nil},
 	} {
-		_, err := b.ChangeAccount(b.ctx, made.ID, c.was, c.email, c.password)
+		_, err := b.ChangeAccount(b.ctx, made.ID, c.was, c.email, c.password, nil)
 		b.wants(c.want, err)
 	}
 	if a, err := b.Account(b.ctx, made.ID); err != nil || a.Email != "carol@example.com" || a.Password != "newer" {
@@ -122,7 +122,7 @@ func TestDeleteWhileASaleIsMade(t *testing.T) {
 	b.wants(ErrChanged, b.DeleteAccount(b.ctx, made.ID, "hash"))
 	_, err = b.Account(b.ctx, made.ID)
 	b.wants(sale.ErrUnknown, err)
-	_, err = b.ChangeAccount(b.ctx, made.ID, "hash", "alice@example.com", "")
+	_, err = b.ChangeAccount(b.ctx, made.ID, "hash", "alice@example.com", "", nil)
 	b.wants(ErrChanged, err)
 	if again := b.person("buyer", "alice@example.com"); again.ID == made.ID {
 		t.Error("a deleted account has come back")
@@ -135,8 +135,8 @@ func TestFaultsNameNobody(t *testing.T) {
 	b.person("buyer", "alice@example.com")
 	made := b.person("buyer", "bob@example.com")
 	_, taken := b.CreateAccount(b.ctx, "buyer", "alice@example.com", "hash")
-	_, moved := b.ChangeAccount(b.ctx, made.ID, "hash", "alice@example.com", "")
-	_, short := b.ChangeAccount(b.ctx, made.ID, "hash", "@x", "")
+	_, moved := b.ChangeAccount(b.ctx, made.ID, "hash", "alice@example.com", "", nil)
+	_, short := b.ChangeAccount(b.ctx, made.ID, "hash", "@x", "", nil)
 	_, role := b.CreateAccount(b.ctx, "root", "secret@example.com", "hash")
 	_, text := b.AccountByEmail(b.ctx, "secret\x00@example.com")
 	for _, err := range []error{taken, moved, short, role, text} {

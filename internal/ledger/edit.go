@@ -12,7 +12,8 @@ import (
 	"sluice/internal/sale"
 )
 
-// EditSale locks a sale, lets edit change its terms and text, and records them.
+// EditSale locks a sale, lets edit change its terms and text, and records them; a
+// slot stays with its store.
 // now is the clock of Postgres with the lock held. What edit answers is the
 // answer, and then nothing is changed; sale.ErrUnknown when there is no such
 // sale.
@@ -45,10 +46,18 @@ func (l *Ledger) EditSale(ctx context.Context, id int64, edit func(s *sale.Stand
 				opens_at = $12,
 				closes_at = $13,
 				payout_at = $14,
-				show_stock = $15
+				show_stock = $15,
+				hold_ms = $16,
+				line_most = $17,
+				max_bypass = $18,
+				amount_off = $19,
+				valid_from = $20,
+				valid_until = $21,
+				starts_at = $22
 			where id = $1`,
 			id, s.Kind, s.Title, s.Description, s.Price.Policy, s.Price.Start, s.Price.Drop, s.Price.Rate, s.Price.Period.Milliseconds(),
-			s.Stock, s.Limit, s.OpensAt.Time(), s.ClosesAt.Time(), s.PayoutAt().Time(), s.ShowStock)
+			s.Stock, s.Limit, s.OpensAt.Time(), s.ClosesAt.Time(), s.PayoutAt().Time(), s.ShowStock,
+			s.Hold.Milliseconds(), s.LineMost, s.MaxBypass, s.AmountOff, moment(s.ValidFrom), moment(s.ValidUntil), moment(s.StartsAt))
 		return err
 	})
 	if err != nil {
@@ -156,7 +165,8 @@ func unedited(answers pgx.BatchResults, state sale.State, ids []int64) error {
 func alike(a, b *sale.Stand) bool {
 	one, two := a.Sale, b.Sale
 	one.Title, one.Description, two.Title, two.Description = "", "", "", ""
-	return one == two && a.Phase == b.Phase && a.Free == b.Free && a.Held == b.Held && a.Sold == b.Sold && a.PaidOut == b.PaidOut
+	return one == two && a.Phase == b.Phase && a.Free == b.Free && a.Held == b.Held && a.Sold == b.Sold &&
+		a.Waiting == b.Waiting && a.PaidOut == b.PaidOut
 }
 
 // lockSale locks a sale as settling a batch does, and answers how it stands

@@ -1,9 +1,10 @@
 // Package ledger keeps the record in Postgres: partitions with their watermark
-// and fence, sales, receipts, wallets, the double-entry ledger and the log of
-// batches. migrations holds its schema, which says what is impossible.
+// and fence, sales, receipts, orders, coupons, wallets, the double-entry ledger,
+// what people are told, and the log of batches. migrations holds its schema, which
+// says what is impossible.
 //
 // Every writer takes its locks in one order: partition, receipts, wallets by id,
-// sale, the rest.
+// coupons by id, sale, the rest.
 package ledger
 
 import (
@@ -23,6 +24,7 @@ import (
 var (
 	ErrFenced = errors.New("fenced: the partition has a later owner")
 	ErrMoved  = errors.New("moved: the partition is not at the batch's watermark")
+	ErrPlaces = errors.New("places: Redis has a receipt in a place where Postgres has it not")
 )
 
 // Source is the wallet that all points come from; it owes what the others have.
@@ -83,27 +85,32 @@ func (l *Ledger) snapshot(ctx context.Context, read func(pgx.Tx) error) error {
 }
 
 const receiptColumns = `
-	id, sale, buyer, verb, quantity, unit_price, status, coalesce(target, '00000000-0000-0000-0000-000000000000'), fingerprint, seq, at`
+	id, sale, buyer, verb, quantity, unit_price, discount, status, reason, pay_by, passed,
+	coalesce(target, '00000000-0000-0000-0000-000000000000'), coalesce(coupon, '00000000-0000-0000-0000-000000000000'),
+	fingerprint, seq, at`
 
 func scanReceipt(row pgx.CollectableRow) (r sale.Receipt, err error) {
-	var verb, status string
+	var verb, status, reason string
 	var fingerprint int64
 	var at time.Time
-	if err := row.Scan((*[16]byte)(&r.ID), &r.Sale, &r.Buyer, &verb, &r.Quantity, &r.UnitPrice, &status,
-		(*[16]byte)(&r.Target), &fingerprint, &r.Seq, &at); err != nil {
+	var payBy *time.Time
+	if err := row.Scan((*[16]byte)(&r.ID), &r.Sale, &r.Buyer, &verb, &r.Quantity, &r.UnitPrice, &r.Discount, &status, &reason, &payBy, &r.Passed,
+		(*[16]byte)(&r.Target), (*[16]byte)(&r.Coupon), &fingerprint, &r.Seq, &at); err != nil {
 		return r, err
 	}
-	var known, also bool
+	var known, also, why bool
 	r.Verb, known = sale.ParseVerb(verb)
 	r.Status, also = sale.ParseStatus(status)
-	if !known || !also {
-		return r, fmt.Errorf("receipt %s has unknown words %q, %q", r.ID, verb, status)
+	r.Reason, why = sale.ParseReason(reason)
+	if !known || !also || why != (r.Status == sale.Rejected) {
+		return r, fmt.Errorf("receipt %s has unknown words %q, %q, %q", r.ID, verb, status, reason)
 	}
-	r.Fingerprint, r.At = uint64(fingerprint), sale.At(at)
+	r.Fingerprint, r.At, r.PayBy = uint64(fingerprint), sale.At(at), instant(payBy)
 	return r, nil
 }
 
-// Receipt answers a settled receipt with an effect, or sale.ErrUnknown.
+// Receipt answers a settled receipt with an effect, or one that waited in vain; or
+// sale.ErrUnknown.
 func (l *Ledger) Receipt(ctx context.Context, id uuid.UUID) (sale.Receipt, error) {
 	rows, err := l.pool.Query(ctx, `
 		select `+receiptColumns+`

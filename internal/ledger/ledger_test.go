@@ -215,41 +215,6 @@ func TestSettleWritesEverythingOrNothing(t *testing.T) {
 	}
 }
 
-// TestSchemaSaysWhatIsImpossible writes past the code.
-func TestSchemaSaysWhatIsImpossible(t *testing.T) {
-	b := open(t)
-	s := b.sale(-time.Minute, time.Hour)
-	batch := b.batch(s, 100)
-	b.must(b.Settle(b.ctx, batch))
-	for name, statement := range map[string]string{
-		"oversold":                  `update sales set sold = 11, free = -1`,
-		"units that do not add up":  `update sales set sold = 5`,
-		"a negative wallet":         `update wallets set balance = -1 where kind = 'user'`,
-		"points above 2^53-1":       `update wallets set balance = 9007199254740992 where kind = 'user'`,
-		"a source with points":      `update wallets set balance = 1 where kind = 'source'`,
-		"an entry to oneself":       `insert into entries (at, debit, credit, amount) values (now(), 1, 1, 5)`,
-		"an entry of nothing":       `insert into entries (at, debit, credit, amount) values (now(), 1, 2, 0)`,
-		"a fork in the log":         `insert into batches select partition, prev_ms, prev_no, last_ms + 1, last_no, seq, epoch, at, entries, facts, outcomes, effects from batches`,
-		"a batch that goes back":    `insert into batches select partition, last_ms, last_no, prev_ms, prev_no, seq, epoch, at, entries, facts, outcomes, effects from batches`,
-		"two refunds of one bid":    `insert into receipts select gen_random_uuid(), sale, buyer, 'refund', 0, 0, 'confirmed', id, fingerprint, seq, at from receipts, generate_series(1, 2)`,
-		"a bid without price":       `update receipts set unit_price = 0`,
-		"a rejected receipt":        `update receipts set status = 'rejected'`,
-		"a stock price too big":     `update sales set start_price = 9007199254740991`,
-		"a close before the open":   `update sales set closes_at = opens_at`,
-		"a payout before the close": `update sales set payout_at = opens_at`,
-		"a partition of nowhere":    `update sales set partition = 99`,
-		"a second wallet":           `insert into wallets (id, kind) values (0, 'source')`,
-		"a role of one's own":       `update accounts set role = 'god'`,
-	} {
-		tx, err := b.pool.Begin(b.ctx)
-		b.must(err)
-		if _, err := tx.Exec(b.ctx, statement); err == nil {
-			t.Errorf("%s went in", name)
-		}
-		b.must(tx.Rollback(b.ctx))
-	}
-}
-
 // TestLeadWaitsForAnOpenTransaction: the old owner's transaction either commits
 // before the epoch is raised or never.
 func TestLeadWaitsForAnOpenTransaction(t *testing.T) {
@@ -291,33 +256,6 @@ func (p paused) Commit(ctx context.Context) error {
 	close(p.inside)
 	<-p.leave
 	return p.Tx.Commit(ctx)
-}
-
-func TestDuties(t *testing.T) {
-	b := open(t)
-	opening := b.sale(-time.Minute, time.Hour)
-	b.sale(time.Minute, time.Hour) // not yet
-	closing := b.sale(-2*time.Hour, -time.Hour)
-	paying := b.sale(-4*time.Hour, -3*time.Hour)
-	_, err := b.pool.Exec(b.ctx, `update sales set phase = 'open' where id = $1`, closing.ID)
-	b.must(err)
-	_, err = b.pool.Exec(b.ctx, `update sales set phase = 'closed' where id = $1`, paying.ID)
-	b.must(err)
-	duties, err := b.Duties(b.ctx, sale.At(time.Now()), 10)
-	b.must(err)
-	want := []Duty{
-		{opening.ID, opening.Partition, sale.Open, opening.OpensAt},
-		{closing.ID, closing.Partition, sale.Close, closing.ClosesAt},
-		{paying.ID, paying.Partition, sale.Payout, paying.PayoutAt()},
-	}
-	if len(duties) != len(want) {
-		t.Fatalf("duties %+v", duties)
-	}
-	for i := range want {
-		if duties[i] != want[i] {
-			t.Errorf("duty %+v, not %+v", duties[i], want[i])
-		}
-	}
 }
 
 func TestTrimKeepsTheLastOne(t *testing.T) {

@@ -119,8 +119,8 @@ func (t *TopUp) transfer(ctx context.Context, tx pgx.Tx, account int64) error {
 type Line struct {
 	ID      int64
 	At      sale.Instant
-	Kind    string    // topup, bid, refund or payout; a sale without refund window pays its seller by bid
-	Receipt uuid.UUID // of the bid, refund or payout; uuid.Nil of a topup
+	Kind    string    // topup, or the verb that moved them; a sale without refund window pays its seller by what is bought
+	Receipt uuid.UUID // of that request; uuid.Nil of a topup
 	Amount  int64     // points; negative when they left the wallet
 }
 

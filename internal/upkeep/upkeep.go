@@ -1,5 +1,6 @@
 // Package upkeep is the scheduler: it queues the ticks that open, close and pay
-// out sales at their time, and sweeps what the log need not keep.
+// out sales at their time, publishes the slots of the days to come, tells people what
+// only time brings about, and sweeps what the log need not keep.
 //
 // Nothing depends on its being on time: every sale is judged by stream time, and
 // a tick only makes happen, without traffic, what the next request would have
@@ -22,6 +23,7 @@ import (
 
 const (
 	beat       = 500 * time.Millisecond // how often duties are looked for
+	hurry      = 50 * time.Millisecond  // and while more is due than one tick of a sale moves
 	dutiesMost = 500                    // of each verb, in one beat
 	sweepEvery = time.Minute
 	sweepMost  = 1000 // batches forgotten in one sweep
@@ -39,8 +41,11 @@ type Scheduler struct {
 	ticks    *prometheus.CounterVec
 	lateness prometheus.Histogram
 	swept    prometheus.Counter
+	slots    prometheus.Counter
+	told     *prometheus.CounterVec
 
 	sweepAt time.Time
+	pause   time.Duration // until the next step
 }
 
 // New answers a scheduler with a name that no other has. It keeps batches for
@@ -61,21 +66,25 @@ func New(name string, store *partition.Store, ledger *ledger.Ledger, keep time.D
 		swept: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sluice_batches_swept_total", Help: "Batches that the log has forgotten after their time.",
 		}),
+		slots: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sluice_slots_published_total", Help: "Slots of stores published.",
+		}),
+		told: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sluice_reminders_total", Help: "Notices that only time brings about, by word.",
+		}, []string{"word"}),
 	}
-	registry.MustRegister(s.leads, s.ticks, s.lateness, s.swept)
+	registry.MustRegister(s.leads, s.ticks, s.lateness, s.swept, s.slots, s.told)
 	return s
 }
 
 // Run does the duties until ctx ends, then gives the lead away.
 func (s *Scheduler) Run(ctx context.Context) error {
-	ticker := time.NewTicker(beat)
-	defer ticker.Stop()
 	for {
 		if err := s.step(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn().Err(err).Msg("duties not done, trying again")
 		}
 		select {
-		case <-ticker.C:
+		case <-time.After(s.pause):
 		case <-ctx.Done():
 			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
@@ -86,6 +95,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 
 // step takes or keeps the lead and, if it leads, does what is due.
 func (s *Scheduler) step(ctx context.Context) error {
+	s.pause = beat
 	leads, err := s.store.HoldLead(ctx, s.name)
 	if err != nil || !leads {
 		s.leads.Set(0)
@@ -100,6 +110,9 @@ func (s *Scheduler) step(ctx context.Context) error {
 	var faults []error
 	for _, d := range duties {
 		faults = append(faults, s.tick(ctx, d))
+		if d.More {
+			s.pause = hurry
+		}
 	}
 	if now.After(s.sweepAt) {
 		n, err := s.ledger.TrimBatches(ctx, now.Add(-s.keep), sweepMost)
@@ -109,14 +122,16 @@ func (s *Scheduler) step(ctx context.Context) error {
 			s.sweepAt = now.Add(sweepEvery)
 		}
 	}
+	faults = append(faults, s.publish(ctx, sale.At(now)), s.remind(ctx, sale.At(now)))
 	return errors.Join(faults...)
 }
 
-// tick queues one duty. It is refused before its time by the stream's own clock,
-// which may be behind ours; then it is due again at the next beat.
+// tick queues one duty, once as long as it is the same. It is refused before its time
+// by the stream's own clock, which may be behind ours; then it is due again at the
+// next beat.
 func (s *Scheduler) tick(ctx context.Context, d ledger.Duty) error {
 	standing, err := s.store.Admit(ctx, d.Partition, sale.Request{
-		Receipt: sale.TickReceiptID(d.Partition, d.Sale, d.Verb, d.Due), Verb: d.Verb, Sale: d.Sale,
+		Receipt: d.Receipt(), Verb: d.Verb, Sale: d.Sale,
 	}, partition.From(d.Due), partition.Limits{Backlog: sale.MaxPoints})
 	var refusal *sale.Refusal
 	switch {

@@ -150,3 +150,90 @@ func TestDutyBeforeStreamTime(t *testing.T) {
 		t.Error("queued before its time")
 	}
 }
+
+// reserve queues a reservation of one unit for each buyer.
+func (h *house) reserve(s sale.Sale, buyers []int64) {
+	h.t.Helper()
+	h.must(h.store.LoadFrom(h.ctx, s.Partition, s.ID, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) { return h.ledger.Stand(ctx, s.ID) }))
+	for _, buyer := range buyers {
+		_, err := h.store.Admit(h.ctx, s.Partition, sale.Request{
+			Receipt: sale.NewReceiptID(s.Partition), Verb: sale.Reserve, Sale: s.ID, Buyer: buyer, Quantity: 1,
+		}, partition.Selling, partition.Limits{Backlog: sale.MaxPoints})
+		h.must(err)
+	}
+}
+
+// TestManyHoldsEndTogether: without one request, more holds than a tick moves end,
+// and as many are promoted and end in their turn, with two schedulers at it.
+func TestManyHoldsEndTogether(t *testing.T) {
+	const stock, waits = 1200, 300
+	h := open(t)
+	h.run(settlement.New("consumer", h.store, h.ledger, zerolog.Nop(), prometheus.NewRegistry()).Run)
+	seller, err := h.ledger.CreateAccounts(h.ctx, "seller", 1, 0)
+	h.must(err)
+	buyers, err := h.ledger.CreateAccounts(h.ctx, "buyer", stock+waits, 0)
+	h.must(err)
+	now := sale.At(time.Now())
+	s, err := h.ledger.CreateSale(h.ctx, sale.Sale{
+		Kind: sale.Reservation, Seller: seller[0], Title: "lamp", Stock: stock, Limit: 1, Price: sale.Price{Policy: sale.Fixed},
+		OpensAt: now - 1, ClosesAt: now.Add(time.Hour), Hold: 3 * time.Second, LineMost: waits,
+	}, 2)
+	h.must(err)
+	h.until("a partition has an owner", func() bool {
+		_, err := h.store.Admit(h.ctx, s.Partition, sale.Request{Receipt: sale.NewReceiptID(s.Partition), Verb: sale.Open, Sale: s.ID}, partition.Anytime, partition.Limits{Backlog: 1000})
+		return err == nil
+	})
+	h.reserve(s, buyers)
+	stand := func() *sale.Stand {
+		stand, err := h.ledger.Sale(h.ctx, s.ID)
+		h.must(err)
+		return stand
+	}
+	h.until("all are held or wait", func() bool { now := stand(); return now.Held == stock && now.Waiting == waits })
+	h.run(h.scheduler("a").Run)
+	h.run(h.scheduler("b").Run)
+	h.until("all holds have ended", func() bool { now := stand(); return now.Free == stock && now.Waiting == 0 })
+}
+
+// TestALostTickIsQueuedAgain: the tick that a partition loses when it is rebuilt
+// does not keep the next one from being queued.
+func TestALostTickIsQueuedAgain(t *testing.T) {
+	h := open(t)
+	seller, err := h.ledger.CreateAccounts(h.ctx, "seller", 1, 0)
+	h.must(err)
+	now := sale.At(time.Now())
+	s, err := h.ledger.CreateSale(h.ctx, sale.Sale{
+		Kind: sale.Reservation, Seller: seller[0], Title: "lamp", Stock: 1, Limit: 1, Price: sale.Price{Policy: sale.Fixed},
+		OpensAt: now - 1000, ClosesAt: now.Add(time.Hour), Hold: time.Second,
+	}, 2)
+	h.must(err)
+	mark, err := h.ledger.Lead(h.ctx, s.Partition, "test")
+	h.must(err)
+	_, err = h.store.Lead(h.ctx, s.Partition, mark.Epoch, mark.Generation)
+	h.must(err)
+	h.must(h.store.Rebuild(h.ctx, s.Partition, mark.Epoch, mark.Generation, mark.Applied, mark.Seq))
+	scheduler := h.scheduler("a")
+	queued := func() float64 { return testutil.ToFloat64(scheduler.ticks.WithLabelValues("open")) }
+	h.must(scheduler.step(h.ctx))
+	h.must(scheduler.step(h.ctx))
+	if queued() != 1 {
+		t.Fatalf("opening is queued %v times", queued())
+	}
+	// The generation that it was queued under is over, before anybody settled it.
+	_, err = h.ledger.RaiseGeneration(h.ctx, s.Partition, mark.Epoch)
+	h.must(err)
+	h.run(settlement.New("consumer", h.store, h.ledger, zerolog.Nop(), prometheus.NewRegistry()).Run)
+	h.until("the first one is settled, as lost", func() bool {
+		mark, err := h.ledger.Watermark(h.ctx, s.Partition)
+		h.must(err)
+		return mark.Seq >= 1
+	})
+	if phase, _ := h.phase(s.ID); phase != sale.Scheduled {
+		t.Fatalf("it is %s without a tick", phase)
+	}
+	h.must(scheduler.step(h.ctx))
+	h.until("it opens", func() bool { phase, _ := h.phase(s.ID); return phase == sale.PhaseOpen })
+	if queued() != 2 {
+		t.Errorf("opening was queued %v times", queued())
+	}
+}

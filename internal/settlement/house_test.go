@@ -3,6 +3,7 @@ package settlement
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -205,8 +206,15 @@ func (h *house) agree(s sale.Sale) *sale.Stand {
 		h.t.Error("Redis lacks the sale")
 	case hot.Free != stand.Free || hot.Held != stand.Held || hot.Sold != stand.Sold || hot.Stock != stand.Stock || hot.Phase != stand.Phase || hot.PaidOut != stand.PaidOut:
 		h.t.Errorf("Redis has %+v, Postgres %+v", hot, stand)
+	case hot.Waiting != stand.Waiting || !slices.Equal(hot.Holds, stand.Holds) || !slices.Equal(hot.Line, stand.Line):
+		h.t.Errorf("Redis has %d waiting, holds %v and line %v, Postgres %d, %v and %v", hot.Waiting, hot.Holds, hot.Line, stand.Waiting, stand.Holds, stand.Line)
+	case hot.Waiting != stand.Waiting || !slices.Equal(hot.Holds, stand.Holds) || !slices.Equal(hot.Line, stand.Line):
+		h.t.Errorf("Redis has %d waiting, holds %v, line %v; Postgres %d, %v, %v", hot.Waiting, hot.Holds, hot.Line, stand.Waiting, stand.Holds, stand.Line)
 	case stand.Free+stand.Held+stand.Sold != stand.Stock:
 		h.t.Errorf("units do not add up: %+v", stand)
+	}
+	if hot != nil && len(hot.Buyers) != len(stand.Buyers) {
+		h.t.Errorf("%d buyers in Redis, %d in Postgres", len(hot.Buyers), len(stand.Buyers))
 	}
 	for buyer, units := range stand.Buyers {
 		if hot != nil && hot.Buyers[buyer] != units {

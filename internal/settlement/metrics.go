@@ -11,11 +11,13 @@ import (
 // metrics is what an operator sees of a consumer.
 type metrics struct {
 	outcomes  *prometheus.CounterVec
+	moves     *prometheus.CounterVec
 	batchSize prometheus.Histogram
 	seconds   *prometheus.HistogramVec
 	faults    *prometheus.CounterVec
 	takeovers prometheus.Counter
 	redone    prometheus.Counter
+	deeper    prometheus.Counter
 	owned     prometheus.Gauge
 }
 
@@ -24,6 +26,9 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_settled_total", Help: "Requests settled, by verb, status and reason.",
 		}, []string{"verb", "status", "reason"}),
+		moves: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sluice_moves_total", Help: "Steps of receipts after their outcome, by status before and after: expired holds, promotions, payments, cancels.",
+		}, []string{"from", "to"}),
 		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "sluice_batch_entries", Help: "Requests settled in one batch.",
 			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500},
@@ -42,11 +47,14 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		redone: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sluice_batches_redone_total", Help: "Batches applied from the log, since an owner before did not.",
 		}),
+		deeper: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sluice_batches_deeper_total", Help: "Batches decided again, since more of a waiting line was needed than expected.",
+		}),
 		owned: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sluice_partitions_owned", Help: "Partitions that this consumer owns.",
 		}),
 	}
-	registry.MustRegister(m.outcomes, m.batchSize, m.seconds, m.faults, m.takeovers, m.redone, m.owned)
+	registry.MustRegister(m.outcomes, m.moves, m.batchSize, m.seconds, m.faults, m.takeovers, m.redone, m.deeper, m.owned)
 	return m
 }
 
@@ -66,5 +74,13 @@ func (m *metrics) batch(b sale.Batch, view, settle, apply time.Duration) {
 	}
 	for k, n := range counts {
 		m.outcomes.WithLabelValues(k.verb.String(), k.status.String(), k.reason.String()).Add(float64(n))
+	}
+	type step struct{ from, to sale.Status }
+	steps := map[step]int{}
+	for _, m := range b.Effects.Moves {
+		steps[step{m.From, m.Receipt.Status}]++
+	}
+	for s, n := range steps {
+		m.moves.WithLabelValues(s.from.String(), s.to.String()).Add(float64(n))
 	}
 }

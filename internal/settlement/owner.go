@@ -202,11 +202,8 @@ func (o *owner) step(ctx context.Context) error {
 		b.Seq = max(b.Seq, e.Seq)
 	}
 	b.Facts.Generation = o.mark.Generation
-	if b.State, err = o.view(ctx, b); err != nil {
-		return err
-	}
-	viewed := time.Now()
-	if err := o.ledger.Settle(ctx, &b); err != nil {
+	viewing, err := o.settle(ctx, &b)
+	if err != nil {
 		return o.relearn(ctx, err)
 	}
 	settled := time.Now()
@@ -219,7 +216,7 @@ func (o *owner) step(ctx context.Context) error {
 	// cost and tells next to nothing, so it counts by its size.
 	rate := float64(len(entries)) / time.Since(began).Seconds()
 	o.drain += (rate - o.drain) / 2 * float64(len(entries)) / batchMost
-	o.metrics.batch(b, viewed.Sub(began), settled.Sub(viewed), time.Since(settled))
+	o.metrics.batch(b, viewing, settled.Sub(began)-viewing, time.Since(settled))
 	for i, e := range b.Entries {
 		o.decisions.Info().Str("request_id", e.Trace).Stringer("receipt", e.Receipt).Int64("sale", e.Sale).Stringer("verb", e.Verb).
 			Stringer("status", b.Outcomes[i].Status).Stringer("reason", b.Outcomes[i].Reason).Msg("settled")
@@ -275,42 +272,64 @@ func (o *owner) unbroken(entries []sale.Entry) ([]sale.Entry, error) {
 	return entries, nil
 }
 
+// settle views what the batch may have to see and has it settled; it answers how
+// long it viewed. When a line was shown too little of, nothing has happened, and it
+// is looked at again, deeper.
+func (o *owner) settle(ctx context.Context, b *sale.Batch) (viewing time.Duration, err error) {
+	asks := partition.Asks(b.Entries)
+	for {
+		began := time.Now()
+		if b.State, err = o.view(ctx, *b, asks); err != nil {
+			return viewing, err
+		}
+		viewing += time.Since(began)
+		var short *ledger.Short
+		if err = o.ledger.Settle(ctx, b); !errors.As(err, &short) || !deepen(asks, short.Sales) {
+			return viewing, err
+		}
+		o.metrics.deeper.Inc()
+	}
+}
+
+// deepen asks for more of the lines of some sales. It answers false when there is
+// no more to see.
+func deepen(asks map[int64]*partition.Ask, sales []int64) (more bool) {
+	for _, id := range sales {
+		if ask := asks[id]; ask != nil && ask.Deeper < partition.DeepMost {
+			ask.Deeper++
+			more = true
+		}
+	}
+	return more
+}
+
 // view answers how the sales of a batch stand, loading from Postgres those that
 // Redis lacks.
-func (o *owner) view(ctx context.Context, b sale.Batch) (sale.State, error) {
-	buyers := map[int64][]int64{}
-	seen := map[[2]int64]bool{}
-	for _, e := range b.Entries {
-		pair := [2]int64{e.Sale, e.Buyer}
-		if e.Sale == 0 || seen[pair] {
-			continue
-		}
-		seen[pair] = true
-		buyers[e.Sale] = append(buyers[e.Sale], e.Buyer)
-	}
-	state, err := o.store.View(ctx, o.partition, o.mark.Epoch, b.Prev, buyers)
+func (o *owner) view(ctx context.Context, b sale.Batch, asks map[int64]*partition.Ask) (sale.State, error) {
+	state, err := o.store.View(ctx, o.partition, o.mark.Epoch, b.Prev, b.Last, asks)
 	if err != nil {
 		return nil, err
 	}
-	for id, of := range buyers {
+	for id, ask := range asks {
 		if state[id] != nil {
 			continue
 		}
-		stand, err := o.load(ctx, b.Prev, id, of)
+		stand, err := o.load(ctx, b.Prev, id)
 		if err != nil {
 			return nil, err
 		}
 		if stand != nil {
+			ask.Cut(stand, b.Last)
 			state[id] = stand
 		}
 	}
 	return state, nil
 }
 
-// load puts a sale that Redis lacks there, and answers how it stands at prev with
-// the units of these buyers; nil when the partition has no such sale. Redis is not
-// asked again: it may have been made to forget the sale by now.
-func (o *owner) load(ctx context.Context, prev sale.EntryID, id int64, buyers []int64) (*sale.Stand, error) {
+// load puts a sale that Redis lacks there, and answers how it stands at prev; nil
+// when the partition has no such sale. Redis is not asked again: it may have been
+// made to forget the sale by now.
+func (o *owner) load(ctx context.Context, prev sale.EntryID, id int64) (*sale.Stand, error) {
 	forgotten, err := o.store.Forgotten(ctx, o.partition, id)
 	if err != nil {
 		return nil, err
@@ -328,13 +347,6 @@ func (o *owner) load(ctx context.Context, prev sale.EntryID, id int64, buyers []
 	}
 	if err := o.store.Load(ctx, forgotten, applied, stand); err != nil && !errors.Is(err, partition.ErrStale) {
 		return nil, err
-	}
-	units := stand.Buyers
-	stand.Buyers = make(map[int64]int64, len(buyers))
-	for _, buyer := range buyers {
-		if units[buyer] != 0 {
-			stand.Buyers[buyer] = units[buyer]
-		}
 	}
 	return stand, nil
 }

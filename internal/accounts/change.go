@@ -19,11 +19,12 @@ type Profile struct {
 	Account   int64
 	Role      Role
 	Email     string // "" for an account that cannot sign in
+	Notices   bool   // whether it is told what becomes of its requests
 	CreatedAt time.Time
 }
 
 func profile(of ledger.Account) Profile {
-	return Profile{of.ID, Role(of.Role), of.Email, of.CreatedAt.UTC()}
+	return Profile{of.ID, Role(of.Role), of.Email, of.Notices, of.CreatedAt.UTC()}
 }
 
 // Profile answers an account's profile; sale.ErrUnknown when it is deleted.
@@ -37,16 +38,24 @@ func (a *Accounts) Profile(ctx context.Context, account int64) (Profile, error) 
 
 // Changes are what an account wants to have changed. Nil leaves what there is.
 type Changes struct {
-	CurrentPassword string
+	CurrentPassword string // need not be given for Notices alone
 	Email, Password *string
+	Notices         *bool
 }
 
 // Change changes the account of who asks. A new password ends all its sessions but
 // the one that who's token is of. ErrEmail and ErrPassword are about what was given;
 // ErrCredentials when CurrentPassword is wrong or the account cannot sign in;
 // ErrThrottled after too many of those; ErrTaken when another account has the
-// e-mail.
+// e-mail; sale.ErrUnknown when the account is deleted.
 func (a *Accounts) Change(ctx context.Context, by Who, c Changes) (Profile, error) {
+	if c.Notices != nil && c.Email == nil && c.Password == nil {
+		now, err := a.ledger.SwitchNotices(ctx, by.Account, *c.Notices)
+		if err != nil {
+			return Profile{}, err
+		}
+		return profile(now), nil
+	}
 	email, err := "", error(nil)
 	if c.Email != nil {
 		if email, err = checkEmail(*c.Email); err != nil {
@@ -68,7 +77,7 @@ func (a *Accounts) Change(ctx context.Context, by Who, c Changes) (Profile, erro
 			return Profile{}, err
 		}
 	}
-	now, err := a.ledger.ChangeAccount(ctx, by.Account, who.Password, email, hash)
+	now, err := a.ledger.ChangeAccount(ctx, by.Account, who.Password, email, hash, c.Notices)
 	if errors.Is(err, ledger.ErrChanged) {
 		return Profile{}, ErrCredentials
 	}
@@ -84,7 +93,7 @@ func (a *Accounts) Change(ctx context.Context, by Who, c Changes) (Profile, erro
 }
 
 // Delete ends an account: its e-mail is free again, its sessions are over, its
-// wallet and history stay. ErrBusy while one of its sales is not paid out;
+// wallet and history stay, its stores are closed. ErrBusy while one of its sales is not paid out;
 // ErrCredentials when currentPassword is wrong or the account cannot sign in;
 // ErrThrottled after too many of those.
 func (a *Accounts) Delete(ctx context.Context, account int64, currentPassword string) error {

@@ -359,7 +359,7 @@ func TestFaultsCostNothing(t *testing.T) {
 		"refresh": func() error { _, err := lame.Refresh(h.ctx, tokens.Refresh); return err }(),
 		"profile": func() error { _, err := lame.Profile(h.ctx, tokens.Account); return err }(),
 		"change": func() error {
-			_, err := lame.Change(h.ctx, h.who(tokens), Changes{password, &other, &another})
+			_, err := lame.Change(h.ctx, h.who(tokens), Changes{CurrentPassword: password, Email: &other, Password: &another})
 			return err
 		}(),
 		"delete": lame.Delete(h.ctx, tokens.Account, password),

@@ -30,7 +30,7 @@ func New(store *partition.Store, ledger *ledger.Ledger, limits partition.Limits,
 		store: store, ledger: ledger, limits: limits,
 		answered: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_admissions_total",
-			Help: "Requests at the door, by verb and answer: queued, known (a repeated request), a refusal's code, or fault.",
+			Help: "Requests at the door, by verb and answer: queued, known (a repeated request), a refusal's code, not_yours, wrong_kind, or fault.",
 		}, []string{"verb", "answer"}),
 	}
 	registry.MustRegister(a.answered)
@@ -44,54 +44,59 @@ type Asker struct {
 	Trace   string // X-Request-ID
 }
 
-// Bid asks for quantity units of a sale at no more than price per unit, or at
-// exactly that price. A *sale.Refusal says why it is not queued;
-// sale.ErrUnknown that there is no such sale.
-func (a *Admission) Bid(ctx context.Context, by Asker, saleID, quantity, price int64, exact bool) (sale.Standing, error) {
-	return a.admitTo(ctx, by, partition.Selling, sale.Request{
-		Verb: sale.Bid, Sale: saleID, Quantity: quantity, Price: price, Exact: exact,
-	})
-}
+// ErrKind says that a sale is of a kind that does not know the verb.
+var ErrKind = errors.New("the sale is of another kind")
 
-// Refund asks for the points of a confirmed bid back. sale.ErrUnknown and
-// sale.ErrNotYours are about target.
-func (a *Admission) Refund(ctx context.Context, by Asker, target uuid.UUID) (sale.Standing, error) {
-	p, ok := sale.PartitionOf(target)
-	if !ok || p >= a.store.Partitions() {
-		return sale.Standing{}, sale.ErrUnknown
+// admitTo admits r to the sale that it names, which must be of a kind that knows
+// the verb.
+func (a *Admission) admitTo(ctx context.Context, by Asker, gate partition.Gate, knows func(ledger.Place) bool, r sale.Request) (sale.Standing, error) {
+	place, err := a.ledger.Find(ctx, r.Sale)
+	if err == nil && !knows(place) {
+		err = ErrKind
 	}
-	of, err := a.find(ctx, p, target)
-	if err != nil {
-		return sale.Standing{}, err
-	}
-	if of.Buyer != by.Account {
-		return sale.Standing{}, sale.ErrNotYours
-	}
-	return a.admit(ctx, p, by, partition.Anytime, sale.Request{Verb: sale.Refund, Sale: of.Sale, Target: target})
-}
-
-// Change asks for quantity more units of a seller's own sale.
-func (a *Admission) Change(ctx context.Context, by Asker, saleID, quantity int64, closesAt sale.Instant) (sale.Standing, error) {
-	return a.admitTo(ctx, by, partition.Anytime, sale.Request{
-		Verb: sale.Change, Sale: saleID, Quantity: quantity, ClosesAt: closesAt,
-	})
-}
-
-// admitTo admits r to the partition of its sale.
-func (a *Admission) admitTo(ctx context.Context, by Asker, gate partition.Gate, r sale.Request) (sale.Standing, error) {
-	p, err := a.ledger.Place(ctx, r.Sale)
 	if err != nil {
 		a.count(r.Verb, sale.Standing{}, err)
 		return sale.Standing{}, err
 	}
-	return a.admit(ctx, p, by, gate, r)
+	return a.admit(ctx, place, by, gate, r)
 }
 
-func (a *Admission) admit(ctx context.Context, p int, by Asker, gate partition.Gate, r sale.Request) (sale.Standing, error) {
+// admitAbout admits r, which is about a receipt of by's own. sale.ErrUnknown and
+// sale.ErrNotYours are about that.
+func (a *Admission) admitAbout(ctx context.Context, by Asker, knows func(ledger.Place) bool, r sale.Request) (sale.Standing, error) {
+	target, err := a.own(ctx, by, r.Target)
+	if err != nil {
+		a.count(r.Verb, sale.Standing{}, err)
+		return sale.Standing{}, err
+	}
+	r.Sale = target.Sale
+	return a.admitTo(ctx, by, partition.Anytime, knows, r)
+}
+
+// own answers a receipt of by's own.
+func (a *Admission) own(ctx context.Context, by Asker, id uuid.UUID) (sale.Receipt, error) {
+	p, ok := sale.PartitionOf(id)
+	if !ok || p >= a.store.Partitions() {
+		return sale.Receipt{}, sale.ErrUnknown
+	}
+	r, err := a.find(ctx, p, id)
+	if err == nil && r.Buyer != by.Account {
+		err = sale.ErrNotYours
+	}
+	return r, err
+}
+
+func (a *Admission) admit(ctx context.Context, place ledger.Place, by Asker, gate partition.Gate, r sale.Request) (sale.Standing, error) {
 	r.Buyer, r.Trace = by.Account, by.Trace
-	if by.Key == "" {
+	p := place.Partition
+	switch {
+	case by.Key == "":
 		r.Receipt = sale.NewReceiptID(p)
-	} else {
+	case place.Store != 0:
+		// One address asks for all slots of a store: another slot under the same key is
+		// another request, and must not slip through as one for another sale.
+		r.Receipt = sale.KeyedReceiptID(p, r.Buyer, -place.Store, r.Verb, by.Key)
+	default:
 		r.Receipt = sale.KeyedReceiptID(p, r.Buyer, r.Sale, r.Verb, by.Key)
 	}
 	standing, err := a.queue(ctx, p, gate, r, by.Key != "")
@@ -107,6 +112,10 @@ func (a *Admission) count(verb sale.Verb, standing sale.Standing, err error) {
 		answer = string(refusal.Code)
 	case errors.Is(err, sale.ErrUnknown):
 		answer = string(sale.RefusedUnknownSale)
+	case errors.Is(err, sale.ErrNotYours):
+		answer = "not_yours"
+	case errors.Is(err, ErrKind):
+		answer = "wrong_kind"
 	case err != nil:
 		answer = "fault"
 	case standing.Known:

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/redis/go-redis/v9"
@@ -101,7 +102,7 @@ func (h *house) bid(by Asker, s sale.Sale, quantity int64) (standing sale.Standi
 	h.t.Helper()
 	h.until("admitted", func() (ok bool) {
 		var err error
-		standing, err = h.Bid(h.ctx, by, s.ID, quantity, 100, false)
+		standing, err = h.Bid(h.ctx, by, s.ID, quantity, 100, false, uuid.Nil)
 		var refusal *sale.Refusal
 		if errors.As(err, &refusal) && refusal.Code == sale.RefusedLoading {
 			return false
@@ -139,7 +140,7 @@ func TestSaleIsLoadedWhenAskedFor(t *testing.T) {
 	if got := h.settled(h.bid(Asker{Account: h.buyers[0]}, s, 2)); got.Status != sale.Confirmed || got.UnitPrice != 100 {
 		t.Errorf("receipt %+v", got)
 	}
-	if _, err := h.Bid(h.ctx, Asker{Account: h.buyers[0]}, 404, 1, 100, false); !errors.Is(err, sale.ErrUnknown) {
+	if _, err := h.Bid(h.ctx, Asker{Account: h.buyers[0]}, 404, 1, 100, false, uuid.Nil); !errors.Is(err, sale.ErrUnknown) {
 		t.Errorf("unknown sale: %v", err)
 	}
 	if n := testutil.ToFloat64(h.answered.WithLabelValues("bid", "unknown_sale")); n != 1 {
@@ -155,14 +156,14 @@ func TestOneKeyOneReceipt(t *testing.T) {
 	var crowd sync.WaitGroup
 	for i := range 20 {
 		crowd.Go(func() {
-			again, err := h.Bid(h.ctx, Asker{Account: by.Account, Key: "k1", Trace: string(rune('a' + i))}, s.ID, 1, 100, false)
+			again, err := h.Bid(h.ctx, Asker{Account: by.Account, Key: "k1", Trace: string(rune('a' + i))}, s.ID, 1, 100, false, uuid.Nil)
 			if err != nil || again.ID != first.ID || !again.Known {
 				t.Errorf("again %+v, %v", again, err)
 			}
 		})
 	}
 	crowd.Wait()
-	_, err := h.Bid(h.ctx, by, s.ID, 2, 100, false)
+	_, err := h.Bid(h.ctx, by, s.ID, 2, 100, false, uuid.Nil)
 	wantRefusal(t, err, sale.RefusedMismatch)
 	other := h.bid(Asker{Account: h.buyers[1], Key: "k1"}, s, 1)
 	if other.ID == first.ID {
@@ -182,20 +183,20 @@ func TestKeyAfterTheCloseAndAfterRedisForgot(t *testing.T) {
 	first := h.bid(by, s, 1)
 	h.settled(first)
 	h.until("it closes", func() bool {
-		_, err := h.Bid(h.ctx, Asker{Account: h.buyers[1]}, s.ID, 1, 100, false)
+		_, err := h.Bid(h.ctx, Asker{Account: h.buyers[1]}, s.ID, 1, 100, false, uuid.Nil)
 		var refusal *sale.Refusal
 		return errors.As(err, &refusal) && refusal.Code == sale.RefusedClosed
 	})
 	keys, err := h.redis.Keys(h.ctx, "*:r:*").Result()
 	h.must(err)
 	h.must(h.redis.Del(h.ctx, keys...).Err())
-	again, err := h.Bid(h.ctx, by, s.ID, 1, 100, false)
+	again, err := h.Bid(h.ctx, by, s.ID, 1, 100, false, uuid.Nil)
 	if err != nil || again.ID != first.ID || again.Status != sale.Confirmed || !again.Known {
 		t.Errorf("again %+v, %v", again, err)
 	}
-	_, err = h.Bid(h.ctx, by, s.ID, 2, 100, false)
+	_, err = h.Bid(h.ctx, by, s.ID, 2, 100, false, uuid.Nil)
 	wantRefusal(t, err, sale.RefusedMismatch)
-	_, err = h.Bid(h.ctx, Asker{Account: by.Account, Key: "k2"}, s.ID, 1, 100, false)
+	_, err = h.Bid(h.ctx, Asker{Account: by.Account, Key: "k2"}, s.ID, 1, 100, false, uuid.Nil)
 	wantRefusal(t, err, sale.RefusedClosed)
 
 	refund, err := h.Refund(h.ctx, by, first.ID) // its target is found in Postgres
@@ -250,7 +251,7 @@ func TestChange(t *testing.T) {
 		t.Fatalf("bid %+v", got)
 	}
 	h.until("sold out at the door", func() bool {
-		_, err := h.Bid(h.ctx, Asker{Account: h.buyers[1]}, s.ID, 1, 100, false)
+		_, err := h.Bid(h.ctx, Asker{Account: h.buyers[1]}, s.ID, 1, 100, false, uuid.Nil)
 		var refusal *sale.Refusal
 		return errors.As(err, &refusal) && refusal.Code == sale.RefusedSoldOut
 	})

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"sluice/internal/sale"
 )
 
@@ -28,7 +30,7 @@ func TestBidWhileItsSaleIsForgotten(t *testing.T) {
 	})
 	admitted := 0
 	for i := range 300 {
-		_, err := h.Bid(h.ctx, Asker{Account: h.buyers[1], Key: strconv.Itoa(i)}, s.ID, 1, 100, false)
+		_, err := h.Bid(h.ctx, Asker{Account: h.buyers[1], Key: strconv.Itoa(i)}, s.ID, 1, 100, false, uuid.Nil)
 		var refusal *sale.Refusal
 		switch {
 		case err == nil:

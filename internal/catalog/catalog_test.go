@@ -147,7 +147,8 @@ func TestReceiptsAndSummary(t *testing.T) {
 	sum, err := h.Summary(h.ctx, h.seller, s.ID)
 	h.must(err)
 	if sum.State != sale.ShownClosed || sum.Stock != 10 || sum.Free != 1 || sum.Sold != 9 || sum.Revenue != 6000 || sum.Refunded != 3000 ||
-		sum.Receipts[sale.Confirmed] != 2 || sum.Receipts[sale.Refunded] != 1 || len(sum.Receipts) != 2 || sum.PaidOut {
+		sum.Receipts[sale.Confirmed] != 2 || sum.Receipts[sale.Refunded] != 1 || sum.Receipts[sale.Rejected] != 1 || len(sum.Receipts) != 3 ||
+		sum.Rejections[sale.SoldOut] != 1 || len(sum.Rejections) != 1 || sum.PaidOut {
 		t.Errorf("%+v", sum)
 	}
 	list := func(f ReceiptFilter) (buyers []int64) {

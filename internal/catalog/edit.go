@@ -28,7 +28,8 @@ type Edit struct {
 	Description  *string
 	Kind         *sale.Kind
 	Policy       *sale.Policy
-	StartPrice   *int64         // points per unit
+	StartPrice   *int64         // points per unit, of an auction
+	UnitPrice    *int64         // points per unit, of a reservation or event
 	Drop         *int64         // points
 	Rate         *int64         // basis points
 	Period       *time.Duration // between two drops
@@ -38,6 +39,13 @@ type Edit struct {
 	ClosesAt     *sale.Instant
 	RefundWindow *time.Duration
 	ShowStock    *bool
+	Hold         *time.Duration
+	Line         *int64 // receipts that may wait
+	MaxBypass    *int64
+	AmountOff    *int64 // points
+	ValidFrom    *sale.Instant
+	ValidUntil   *sale.Instant
+	StartsAt     *sale.Instant
 }
 
 // of answers s with the edit made.
@@ -50,6 +58,7 @@ func (e Edit) of(s sale.Sale) sale.Sale {
 	set(&s.Kind, e.Kind)
 	set(&s.Price.Policy, e.Policy)
 	set(&s.Price.Start, e.StartPrice)
+	set(&s.Price.Start, e.UnitPrice)
 	set(&s.Price.Drop, e.Drop)
 	set(&s.Price.Rate, e.Rate)
 	set(&s.Price.Period, e.Period)
@@ -59,6 +68,13 @@ func (e Edit) of(s sale.Sale) sale.Sale {
 	set(&s.ClosesAt, e.ClosesAt)
 	set(&s.RefundWindow, e.RefundWindow)
 	set(&s.ShowStock, e.ShowStock)
+	set(&s.Hold, e.Hold)
+	set(&s.LineMost, e.Line)
+	set(&s.MaxBypass, e.MaxBypass)
+	set(&s.AmountOff, e.AmountOff)
+	set(&s.ValidFrom, e.ValidFrom)
+	set(&s.ValidUntil, e.ValidUntil)
+	set(&s.StartsAt, e.StartsAt)
 	return s
 }
 
@@ -68,36 +84,9 @@ func set[T any](field *T, value *T) {
 	}
 }
 
-// differ answers the JSON names of the fields, text apart, in which two sales are
-// not the same.
-func differ(a, b sale.Sale) (fields []string) {
-	for _, f := range []struct {
-		name string
-		same bool
-	}{
-		{"kind", a.Kind == b.Kind},
-		{"policy", a.Price.Policy == b.Price.Policy},
-		{"start_price", a.Price.Start == b.Price.Start},
-		{"drop", a.Price.Drop == b.Price.Drop},
-		{"rate", a.Price.Rate == b.Price.Rate},
-		{"period", a.Price.Period == b.Price.Period},
-		{"stock", a.Stock == b.Stock},
-		{"limit", a.Limit == b.Limit},
-		{"opens_at", a.OpensAt == b.OpensAt},
-		{"closes_at", a.ClosesAt == b.ClosesAt},
-		{"refund_window", a.RefundWindow == b.RefundWindow},
-		{"show_stock", a.ShowStock == b.ShowStock},
-	} {
-		if !f.same {
-			fields = append(fields, f.name)
-		}
-	}
-	return fields
-}
-
 // Edit changes a seller's own sale and answers how it stands. Up to Margin before
-// its opening any field may change, and the sale must keep the rules of creation
-// (sale.Faults); afterwards only title and description (*Opened names the others;
+// its opening any field but the kind may change, and the sale must keep the rules of
+// creation (sale.Faults); afterwards, and of a slot, only title and description (*Opened names the others;
 // a field that is given as it is does not count). sale.ErrUnknown,
 // sale.ErrNotYours; sale.ErrUnavailable when Redis could not be told, and then
 // the same edit must be made again.
@@ -105,6 +94,9 @@ func (c *Catalog) Edit(ctx context.Context, seller, id int64, e Edit) (*sale.Sta
 	change := func(s *sale.Stand, now sale.Instant) error {
 		if s.Seller != seller {
 			return sale.ErrNotYours
+		}
+		if faults := e.foreign(s.Kind); faults != nil {
+			return faults
 		}
 		edited := e.of(s.Sale)
 		if err := c.allowed(s, edited, now); err != nil {
@@ -134,6 +126,9 @@ func (c *Catalog) Edit(ctx context.Context, seller, id int64, e Edit) (*sale.Sta
 // allowed says what stands against a sale becoming edited.
 func (c *Catalog) allowed(s *sale.Stand, edited sale.Sale, now sale.Instant) error {
 	if !c.opened(s, now) {
+		if edited.Kind != s.Kind { // requests at the door are told by what is remembered of it
+			return sale.Faults{{Field: "kind", Rule: "may not change: delete the sale and make another one"}}
+		}
 		return edited.Check(now)
 	}
 	var late, faults sale.Faults
@@ -152,9 +147,10 @@ func (c *Catalog) allowed(s *sale.Stand, edited sale.Sale, now sale.Instant) err
 	return nil
 }
 
-// opened says that the terms of a sale stand: it is open, or about to be.
+// opened says that the terms of a sale stand: it is open, or about to be. Those of a
+// slot are its store's.
 func (c *Catalog) opened(s *sale.Stand, now sale.Instant) bool {
-	return s.Phase != sale.Scheduled || now >= s.OpensAt.Add(-c.margin)
+	return s.Store != 0 || s.Phase != sale.Scheduled || now >= s.OpensAt.Add(-c.margin)
 }
 
 // Delete deletes a seller's own sale, up to Margin before its opening; ErrOpened

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"sluice/internal/admission"
 	"sluice/internal/sale"
 )
@@ -34,8 +36,12 @@ func TestEdit(t *testing.T) {
 	want.Stock, want.Limit, want.OpensAt, want.ClosesAt = 30, 30, s.OpensAt+60_000, s.OpensAt+120_000
 	want.RefundWindow, want.ShowStock = 0, false
 	kind := sale.Auction
-	got := edit(Edit{&want.Title, &want.Description, &kind, &want.Price.Policy, &want.Price.Start, nil, &want.Price.Rate, &want.Price.Period,
-		&want.Stock, &want.Limit, &want.OpensAt, &want.ClosesAt, &want.RefundWindow, &want.ShowStock})
+	got := edit(Edit{
+		Title: &want.Title, Description: &want.Description, Kind: &kind,
+		Policy: &want.Price.Policy, StartPrice: &want.Price.Start, Rate: &want.Price.Rate, Period: &want.Price.Period,
+		Stock: &want.Stock, Limit: &want.Limit, OpensAt: &want.OpensAt, ClosesAt: &want.ClosesAt,
+		RefundWindow: &want.RefundWindow, ShowStock: &want.ShowStock,
+	})
 	if got.Sale != want {
 		t.Errorf("%+v, not %+v", got.Sale, want)
 	}
@@ -227,7 +233,7 @@ func TestDeleted(t *testing.T) {
 	h.must(err)
 	h.shown(s.ID)
 	bid := func(a *admission.Admission) error {
-		_, err := a.Bid(h.ctx, admission.Asker{Account: h.other, Key: "b"}, s.ID, 1, 1000, false)
+		_, err := a.Bid(h.ctx, admission.Asker{Account: h.other, Key: "b"}, s.ID, 1, 1000, false, uuid.Nil)
 		return err
 	}
 	for _, a := range []*admission.Admission{h.admission, h.thereAdmit} {

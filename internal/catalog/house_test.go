@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
@@ -136,7 +137,7 @@ func (h *house) shown(id int64) *sale.Stand {
 
 func (h *house) bid(s sale.Sale, buyer, quantity int64) sale.Receipt {
 	h.t.Helper()
-	standing, err := h.admission.Bid(h.ctx, admission.Asker{Account: buyer}, s.ID, quantity, s.Price.Start, false)
+	standing, err := h.admission.Bid(h.ctx, admission.Asker{Account: buyer}, s.ID, quantity, s.Price.Start, false, uuid.Nil)
 	h.must(err)
 	return standing.Receipt
 }
@@ -154,10 +155,10 @@ type failing struct{ left, broken atomic.Int64 }
 
 var errBroken = errors.New("broken")
 
-// ProcessHook knows forget.lua by its form: three keys and one argument.
+// ProcessHook knows forget.lua by its form: five keys and one argument.
 func (f *failing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if args := cmd.Args(); cmd.Name() == "evalsha" && len(args) == 7 && args[2] == 3 && f.broken.Load() > 0 && f.left.Add(-1) < 0 {
+		if args := cmd.Args(); cmd.Name() == "evalsha" && len(args) == 9 && args[2] == 5 && f.broken.Load() > 0 && f.left.Add(-1) < 0 {
 			cmd.SetErr(errBroken)
 			return errBroken
 		}

@@ -11,7 +11,7 @@ import (
 type (
 	Filter = ledger.SaleFilter
 	Cursor = ledger.SaleCursor
-	Order  = ledger.Order
+	Order  = ledger.SaleOrder
 )
 
 // The orders.
@@ -26,7 +26,7 @@ func (c *Catalog) List(ctx context.Context, f Filter) (sales []*sale.Stand, more
 	return c.ledger.Sales(ctx, f)
 }
 
-// ReceiptFilter says which bids of a sale are listed. What is zero does not
+// ReceiptFilter says which purchases of a sale are listed. What is zero does not
 // filter.
 type ReceiptFilter struct {
 	Status   sale.Status
@@ -42,9 +42,10 @@ type ReceiptCursor = ledger.ReceiptCursor
 // Anybody stands for an account that may look into every sale: an admin.
 const Anybody = 0
 
-// Receipts answers a page of the bids on a seller's own sale that have an effect,
-// the newest first, and whether there are more. A refund shows in its bid, which
-// is refunded. sale.ErrUnknown, sale.ErrNotYours.
+// Receipts answers a page of the purchases of a seller's own sale (what was bought,
+// is held, or waited), the newest first, and whether there are more. What was asked
+// about one shows in it: a refunded bid is refunded. sale.ErrUnknown,
+// sale.ErrNotYours.
 func (c *Catalog) Receipts(ctx context.Context, seller, id int64, f ReceiptFilter) ([]sale.Receipt, bool, error) {
 	s, err := c.ledger.Sale(ctx, id)
 	if err != nil {
@@ -54,7 +55,7 @@ func (c *Catalog) Receipts(ctx context.Context, seller, id int64, f ReceiptFilte
 		return nil, false, sale.ErrNotYours
 	}
 	return c.ledger.Receipts(ctx, ledger.ReceiptFilter{
-		Sale: id, Verb: sale.Bid, Status: f.Status, Buyer: f.Buyer, From: f.From, To: f.To, After: f.After, Limit: f.Limit,
+		Sale: id, Purchases: true, Status: f.Status, Buyer: f.Buyer, From: f.From, To: f.To, After: f.After, Limit: f.Limit,
 	})
 }
 

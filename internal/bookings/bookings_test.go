@@ -1,0 +1,210 @@
+package bookings
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sluice/internal/admission"
+	"sluice/internal/sale"
+)
+
+// TestTablesAreBooked: a slot has so many tables, the next in line gets the one that
+// is given back, and a buyer has one of a slot.
+func TestTablesAreBooked(t *testing.T) {
+	h := open(t)
+	s := h.create()
+	slots := h.slots(s, 1)
+	if len(slots) != 48 || len(h.slots(s, 3)) != 48 || len(h.slots(s, 4)) != 0 {
+		t.Fatalf("%d slots tomorrow, %d on the last day, %d after it", len(slots), len(h.slots(s, 3)), len(h.slots(s, 4)))
+	}
+	at := slots[20].StartsAt
+	slot, err := h.Slot(h.ctx, s.ID, at)
+	h.must(err)
+	if slot != slots[20].ID {
+		t.Fatalf("found slot %d, not %d", slot, slots[20].ID)
+	}
+	first, second := h.reserve(slot, h.buyers[0]), h.reserve(slot, h.buyers[1])
+	third, fourth := h.reserve(slot, h.buyers[2]), h.reserve(slot, h.buyers[3])
+	if first.Status != sale.Confirmed || second.Status != sale.Confirmed || third.Status != sale.Waiting || fourth.Status != sale.Waiting {
+		t.Errorf("%s, %s, %s, %s", first.Status, second.Status, third.Status, fourth.Status)
+	}
+	if again := h.reserve(slot, h.buyers[0]); again.Reason != sale.Duplicate {
+		t.Errorf("a second table of the slot: %s %s", again.Status, again.Reason)
+	}
+	if beside := h.reserve(slots[21].ID, h.buyers[0]); beside.Status != sale.Confirmed {
+		t.Errorf("a table half an hour later: %s %s", beside.Status, beside.Reason)
+	}
+	h.outcome(h.admission.Cancel(h.ctx, admission.Asker{Account: h.buyers[0]}, first.ID))
+	if r := h.receipt(h.buyers[2], third.ID); r.Status != sale.Held { // ten points are to be paid
+		t.Errorf("the first in line is %s", r.Status)
+	}
+	if r := h.receipt(h.buyers[3], fourth.ID); r.Status != sale.Waiting {
+		t.Errorf("the second in line is %s", r.Status)
+	}
+	if got := h.slots(s, 1)[20]; got.Free != 0 || got.Held != 1 || got.Sold != 1 || got.Waiting != 1 {
+		t.Errorf("it stands %+v", got)
+	}
+}
+
+func TestSlotSaysWhatIsWrong(t *testing.T) {
+	h := open(t)
+	s := h.create()
+	midnight, _, err := s.Bounds(h.day(s, 1))
+	h.must(err)
+	for _, bad := range []sale.Instant{
+		midnight.Add(15 * time.Minute), midnight + 1, sale.At(time.Now().Truncate(time.Hour)),
+	} {
+		_, err := h.Slot(h.ctx, s.ID, bad)
+		if faults := (sale.Faults)(nil); !errors.Is(err, ErrSlot) || !errors.As(err, &faults) || faults[0].Field != "slot" {
+			t.Errorf("%s: %v", bad.Time(), err)
+		}
+	}
+	for store, at := range map[int64]sale.Instant{s.ID: midnight.Add(24 * time.Hour * 30), 404: midnight} {
+		if _, err := h.Slot(h.ctx, store, at); !errors.Is(err, sale.ErrUnknown) || errors.Is(err, ErrSlot) {
+			t.Errorf("not published: %v", err)
+		}
+	}
+	// Other hours from now on: what is published can be booked, other times cannot.
+	hours := sale.Hours{}
+	hours[0] = &sale.Span{Opens: 600, Closes: 600}
+	_, err = h.Edit(h.ctx, h.seller, s.ID, Edit{Hours: &hours})
+	h.must(err)
+	if _, err := h.Slot(h.ctx, s.ID, midnight); err != nil {
+		t.Errorf("a slot that is published: %v", err)
+	}
+	if _, err := h.Slot(h.ctx, s.ID, midnight.Add(30*24*time.Hour)); !errors.Is(err, ErrSlot) {
+		t.Errorf("midnight, a month from now: %v", err)
+	}
+	if _, _, err := h.Slots(h.ctx, 404, h.day(s, 1)); !errors.Is(err, sale.ErrUnknown) {
+		t.Errorf("slots of no store: %v", err)
+	}
+}
+
+func TestCreate(t *testing.T) {
+	h := open(t)
+	bad := h.inn()
+	bad.Tables, bad.TimeZone = 0, "Mars/Base"
+	var faults sale.Faults
+	if _, _, err := h.Create(h.ctx, bad, ""); !errors.As(err, &faults) || len(faults) != 2 {
+		t.Errorf("two faults: %v", err)
+	}
+	first, replayed, err := h.Create(h.ctx, h.inn(), "key")
+	h.must(err)
+	again, also, err := h.Create(h.ctx, h.inn(), "key")
+	h.must(err)
+	if replayed || !also || again.ID != first.ID {
+		t.Errorf("store %d, replayed %t, then %d, replayed %t", first.ID, replayed, again.ID, also)
+	}
+	h.create()
+	h.create()
+	if _, _, err := h.Create(h.ctx, h.inn(), ""); !errors.Is(err, ErrTooMany) {
+		t.Errorf("a fourth: %v", err)
+	}
+	stores, more, err := h.Stores(h.ctx, Filter{Seller: h.seller, After: first.ID, Limit: 1})
+	if err != nil || len(stores) != 1 || !more {
+		t.Errorf("%d stores, more %t, %v", len(stores), more, err)
+	}
+}
+
+func TestEdit(t *testing.T) {
+	h := open(t)
+	s := h.create()
+	title, tables, days, none := "Bar", int64(5), 5, int64(0)
+	changed, err := h.Edit(h.ctx, h.seller, s.ID, Edit{Title: &title, Tables: &tables, DaysAhead: &days})
+	h.must(err)
+	if read, err := h.Store(h.ctx, s.ID); err != nil || read.Title != "Bar" || read.Tables != 5 || read.DaysAhead != 5 || changed.Title != "Bar" {
+		t.Errorf("%+v, %v", read, err)
+	}
+	if old, fresh := h.slots(s, 3), h.slots(s, 5); len(fresh) != 48 || fresh[0].Stock != 5 || fresh[0].Title != "Bar" || old[0].Stock != 2 {
+		t.Errorf("%d slots of two more days", len(fresh))
+	}
+	var faults sale.Faults
+	if _, err := h.Edit(h.ctx, h.seller, s.ID, Edit{Tables: &none}); !errors.As(err, &faults) || faults[0].Field != "tables" {
+		t.Errorf("no tables: %v", err)
+	}
+	if _, err := h.Edit(h.ctx, h.other, s.ID, Edit{Title: &title}); !errors.Is(err, sale.ErrNotYours) {
+		t.Errorf("another's: %v", err)
+	}
+	if _, err := h.Edit(h.ctx, h.seller, 404, Edit{Title: &title}); !errors.Is(err, sale.ErrUnknown) {
+		t.Errorf("no store: %v", err)
+	}
+	h.must(h.Close(h.ctx, h.seller, s.ID))
+	var refusal *sale.Refusal
+	if _, err := h.Edit(h.ctx, h.seller, s.ID, Edit{Title: &title}); !errors.As(err, &refusal) || refusal.Code != sale.RefusedClosed {
+		t.Errorf("a closed one: %v", err)
+	}
+}
+
+// TestClose: not while there are bookings; afterwards nothing can be booked, whatever
+// Redis remembers.
+func TestClose(t *testing.T) {
+	h := open(t)
+	s := h.create()
+	slots := h.slots(s, 1)
+	booked := h.reserve(slots[5].ID, h.buyers[0])
+	if err := h.Close(h.ctx, h.seller, s.ID); !errors.Is(err, ErrBooked) {
+		t.Errorf("with a booking: %v", err)
+	}
+	if err := h.Close(h.ctx, h.other, s.ID); !errors.Is(err, sale.ErrNotYours) {
+		t.Errorf("another's: %v", err)
+	}
+	h.outcome(h.admission.Cancel(h.ctx, admission.Asker{Account: h.buyers[0]}, booked.ID))
+	remembered := slots[6].ID
+	h.must(h.partitions.LoadFrom(h.ctx, s.Partition, remembered, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) {
+		return h.ledger.Stand(ctx, remembered)
+	}))
+	_, err := h.ledger.Place(h.ctx, remembered) // the API has met it, too
+	h.must(err)
+	h.must(h.Close(h.ctx, h.seller, s.ID))
+	h.must(h.Close(h.ctx, h.seller, s.ID))
+	if _, err := h.Slot(h.ctx, s.ID, slots[5].StartsAt); !errors.Is(err, sale.ErrUnknown) {
+		t.Errorf("a slot of a closed store: %v", err)
+	}
+	if left, _, err := h.Slots(h.ctx, s.ID, h.day(s, 1)); err != nil || len(left) != 0 {
+		t.Errorf("%d slots are shown, %v", len(left), err)
+	}
+	if r := h.reserve(remembered, h.buyers[1]); r.Reason != sale.UnknownSale {
+		t.Errorf("a slot that is gone: %s %s", r.Status, r.Reason)
+	}
+}
+
+func TestAttend(t *testing.T) {
+	h := open(t)
+	s := h.create()
+	slot := h.slots(s, 1)[5]
+	booked, waits := h.reserve(slot.ID, h.buyers[0]), h.reserve(slot.ID, h.buyers[1])
+	if err := h.Attend(h.ctx, h.seller, booked.ID, Completed); !errors.Is(err, ErrEarly) {
+		t.Errorf("before it began: %v", err)
+	}
+	h.exec(`
+		update sales
+		set starts_at = now() - interval '1 second', closes_at = now() - interval '1 second'
+		where id = $1`, slot.ID)
+	for name, test := range map[string]struct {
+		seller int64
+		id     uuid.UUID
+		want   error
+	}{
+		"another's":    {h.other, booked.ID, sale.ErrNotYours},
+		"no receipt":   {h.seller, uuid.New(), sale.ErrUnknown},
+		"as it should": {h.seller, booked.ID, nil},
+		"the next one": {h.seller, waits.ID, nil},
+	} {
+		if err := h.Attend(h.ctx, test.seller, test.id, NoShow); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var faults sale.Faults
+	if err := h.Attend(h.ctx, h.seller, booked.ID, "asleep"); !errors.As(err, &faults) {
+		t.Errorf("another word: %v", err)
+	}
+	h.must(h.Attend(h.ctx, h.seller, booked.ID, Completed))
+	words, err := h.Attendance(h.ctx, []uuid.UUID{booked.ID, waits.ID, uuid.New()})
+	if err != nil || len(words) != 2 || words[booked.ID] != Completed || words[waits.ID] != NoShow {
+		t.Errorf("%v, %v", words, err)
+	}
+}

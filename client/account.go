@@ -11,6 +11,7 @@ type Profile struct {
 	Account   int64     `json:"account"`
 	Role      Role      `json:"role"`
 	Email     string    `json:"email"`
+	Notices   bool      `json:"notices"` // whether it is told what becomes of its requests
 	CreatedAt time.Time `json:"created_at"`
 }
 
@@ -83,9 +84,10 @@ func (c *Client) Me(ctx context.Context) (p Profile, err error) {
 }
 
 type changes struct {
-	Current  string `json:"current_password"`
+	Current  string `json:"current_password,omitempty"`
 	Password string `json:"password,omitempty"`
 	Email    string `json:"email,omitempty"`
+	Notices  *bool  `json:"notices,omitempty"`
 }
 
 // ChangePassword replaces the password and ends all other sessions of the account.
@@ -105,6 +107,12 @@ func (c *Client) ChangeEmail(ctx context.Context, currentPassword, email string)
 	return c.changeMe(ctx, &call{body: changes{Current: currentPassword, Email: email}})
 }
 
+// SwitchNotices says whether the account wants to be told what becomes of its
+// requests. It does until it is switched off; what it was told stays.
+func (c *Client) SwitchNotices(ctx context.Context, on bool) (Profile, error) {
+	return c.changeMe(ctx, &call{body: changes{Notices: &on}})
+}
+
 func (c *Client) changeMe(ctx context.Context, k *call) (p Profile, err error) {
 	k.method, k.path, k.into = http.MethodPatch, mePath, &p
 	err = c.do(ctx, k)
@@ -112,7 +120,7 @@ func (c *Client) changeMe(ctx context.Context, k *call) (p Profile, err error) {
 }
 
 // DeleteAccount deletes the account for ever; what it bought and sold stays on
-// record, and its points are lost. [CodeAccountBusy] while a sale of it is not paid
+// record, and its points are lost; its stores are closed. [CodeAccountBusy] while a sale of it is not paid
 // out. When an attempt's answer is lost, the next may not find the account any more:
 // [CodeSessionEnded], or [CodeTokenInvalid] where there is no refresh token.
 func (c *Client) DeleteAccount(ctx context.Context, currentPassword string) error {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -35,6 +36,9 @@ type call struct {
 	once         bool // carries an Idempotency-Key, like every POST that is not public
 	key          string
 	keyed        bool // by the caller
+
+	accept string // another form than JSON, which is not read but answered: stream
+	stream io.ReadCloser
 
 	// unsure is set by do: an earlier attempt may have been executed, though its
 	// answer was lost.
@@ -127,7 +131,7 @@ func (c *Client) once(ctx context.Context, k *call, body []byte, token string) e
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept", cmp.Or(k.accept, "application/json"))
 	request.Header.Set("User-Agent", "sluice-client")
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
@@ -138,9 +142,17 @@ func (c *Client) once(ctx context.Context, k *call, body []byte, token string) e
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := c.http.Do(request)
+	sender := *c.http
+	if k.accept != "" {
+		sender.Timeout = 0 // it is as long as it is; ctx ends it
+	}
+	response, err := sender.Do(request)
 	if err != nil {
 		return &lost{err}
+	}
+	if k.accept != "" && response.StatusCode < http.StatusMultipleChoices {
+		k.stream = response.Body
+		return nil
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, answerMost+1)) // to its end, so that the connection can be used again

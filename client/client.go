@@ -15,10 +15,25 @@
 //
 // # Receipts
 //
-// A request of a sale (a bid, a refund, a growth of its stock) is answered at once
-// with a [Receipt], which is queued. [Client.Wait] asks after it, as often as the
-// API wants it to, until it is decided. It will be, in exactly one way, also if
-// this program ends: keep the receipt's ID, and Wait(ctx, Receipt{ID: id}) goes on.
+// A request of a sale (a bid, a reservation, a payment, a growth of its stock) is
+// answered at once with a [Receipt], which is queued. [Client.Wait] asks after it, as
+// often as the API wants it to, until it is decided. It will be, in exactly one way,
+// also if this program ends: keep the receipt's ID, and Wait(ctx, Receipt{ID: id})
+// goes on.
+//
+// What is decided may go on: who waits in a line is promoted, what is held is paid or
+// expires. [Client.WaitUntil] follows it there:
+//
+//	receipt, err := c.Reserve(ctx, 8, client.Reserve{Quantity: 1})
+//	…
+//	receipt, err = c.WaitUntil(ctx, receipt, func(r client.Receipt) bool {
+//		return r.Decided() && r.Status != client.Waiting
+//	})
+//	…
+//	if receipt.Status == client.Held { // until receipt.PayBy
+//		payment, err := c.Pay(ctx, receipt.ID)
+//		…
+//	}
 //
 // # Problems
 //

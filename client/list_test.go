@@ -125,6 +125,15 @@ func TestFilters(t *testing.T) {
 		walk("/v1/me/wallet?limit=1", err)
 		_, err = c.Receipt(s.Context(), "../me?x=1")
 		walk("/v1/receipts/..%2Fme%3Fx=1", err)
+		walk("/v1/me/coupons?limit=100&state=used", end(c.Coupons(s.Context(), Used)))
+		walk("/v1/me/coupons?limit=100", end(c.Coupons(s.Context(), "")))
+		walk("/v1/coupons?limit=100", end(c.ClaimableCoupons(s.Context())))
+		walk("/v1/me/orders?limit=100&status=paid", end(c.Orders(s.Context(), OrderPaid)))
+		walk("/v1/me/notices?limit=100&unread=true", end(c.Notices(s.Context(), true)))
+		walk("/v1/me/notices?limit=100", end(c.Notices(s.Context(), false)))
+		walk("/v1/stores?limit=100&seller=3", end(c.Stores(s.Context(), 3)))
+		_, err = c.Slots(s.Context(), 7, "2030-01-31")
+		walk("/v1/stores/7/slots?day=2030-01-31", err)
 	})
 }
 
@@ -221,11 +230,27 @@ func TestWaitInVain(t *testing.T) {
 func TestForms(t *testing.T) {
 	opens := time.Date(2030, 1, 31, 19, 0, 0, 250_999_999, time.FixedZone("CET", 3600))
 	for want, value := range map[string]any{
-		`{"title":"Lamp","stock":10,"limit":2,"opens_at":"2030-01-31T18:00:00.25Z","closes_at":"2030-01-31T18:10:00.25Z","policy":"constant","start_price":100,"drop":5,"period":60}`: NewSale{
+		`{"title":"Lamp","stock":10,"opens_at":"2030-01-31T18:00:00.25Z","closes_at":"2030-01-31T18:10:00.25Z","policy":"constant","drop":5,"limit":2,"start_price":100,"period":60}`: NewSale{
 			Title: "Lamp", Stock: 10, Limit: 2, OpensAt: opens, ClosesAt: opens.Add(10 * time.Minute), Policy: Constant, StartPrice: 100, Drop: 5, Period: time.Minute},
-		`{"title":"","stock":0,"limit":0,"show_stock":false,"opens_at":"0001-01-01T00:00:00Z","closes_at":"0001-01-01T00:00:00Z","policy":"","start_price":0,"refund_window":0,"period":0}`: NewSale{
+		// What a kind must have is there in any case.
+		`{"title":"","stock":0,"show_stock":false,"opens_at":"0001-01-01T00:00:00Z","closes_at":"0001-01-01T00:00:00Z","limit":0,"start_price":0,"refund_window":0,"period":0}`: NewSale{
 			ShowStock: new(false), RefundWindow: new(time.Duration(0))},
-		`{}`: SaleEdit{},
+		`{"title":"Chair","kind":"reservation","stock":1,"opens_at":"2030-01-31T18:00:00.25Z","closes_at":"2030-01-31T19:00:00.25Z","line":5,"limit":1,"unit_price":0,"hold":60}`: NewSale{
+			Kind: Reservation, Title: "Chair", Stock: 1, Limit: 1, OpensAt: opens, ClosesAt: opens.Add(time.Hour), Hold: time.Minute, Line: 5},
+		`{"title":"Off","kind":"coupon","stock":1,"opens_at":"2030-01-31T18:00:00.25Z","closes_at":"2030-01-31T19:00:00.25Z","amount_off":9,"valid_until":"2030-01-31T18:00:00.25Z"}`: NewSale{
+			Kind: Coupon, Title: "Off", Stock: 1, OpensAt: opens, ClosesAt: opens.Add(time.Hour), AmountOff: 9, ValidUntil: opens},
+		`{"title":"Show","kind":"event","stock":1,"opens_at":"2030-01-31T18:00:00.25Z","closes_at":"2030-01-31T19:00:00.25Z","max_bypass":2,"starts_at":"2030-01-31T18:00:00.25Z","limit":1,"unit_price":7}`: NewSale{
+			Kind: Event, Title: "Show", Stock: 1, Limit: 1, OpensAt: opens, ClosesAt: opens.Add(time.Hour), UnitPrice: 7, MaxBypass: 2, StartsAt: opens},
+		`{"title":"Noodles","time_zone":"UTC","tables":2,"hours":{"mon":"11:00-21:00"},"refund_window":0,"hold":60}`: NewStore{
+			Title: "Noodles", TimeZone: "UTC", Tables: 2, Hours: Hours{"mon": "11:00-21:00"}, RefundWindow: new(time.Duration(0)), Hold: new(time.Minute)},
+		`{"tables":3}`: StoreEdit{Tables: new(int64(3))},
+		`{"unit_price":0,"starts_at":"2030-01-31T18:00:00.25Z","valid_until":"2030-01-31T18:00:00.25Z","hold":1}`: SaleEdit{
+			UnitPrice: new(int64(0)), Hold: new(time.Second), StartsAt: &opens, ValidUntil: &opens},
+		`{"grow_by":5}`: extension{GrowBy: 5},
+		`{"extend_to":"2030-01-31T18:00:00.25Z"}`: extension{ExtendTo: whole(opens)},
+		`{"quantity":2}`:                        Reserve{Quantity: 2},
+		`{"quantity":1,"price":2,"coupon":"c"}`: Bid{Quantity: 1, Price: 2, Coupon: "c"},
+		`{}`:                                    SaleEdit{},
 		`{"title":"","stock":0,"opens_at":"2030-01-31T18:00:00.25Z","refund_window":3600,"period":1}`: SaleEdit{
 			Title: new(""), Stock: new(int64(0)), OpensAt: &opens, RefundWindow: new(time.Hour), Period: new(time.Second)},
 		`{"quantity":1,"price":2}`: Bid{Quantity: 1, Price: 2},
@@ -237,7 +262,8 @@ func TestForms(t *testing.T) {
 	if opens.Nanosecond() != 250_999_999 {
 		t.Error("writing an edit changed the caller's time")
 	}
-	for _, crooked := range []any{NewSale{Period: 1500 * time.Millisecond}, SaleEdit{RefundWindow: new(time.Nanosecond)}} {
+	for _, crooked := range []any{NewSale{Period: 1500 * time.Millisecond}, SaleEdit{RefundWindow: new(time.Nanosecond)},
+		NewSale{Hold: time.Millisecond}, NewStore{Hold: new(time.Millisecond)}} {
 		if text, err := json.Marshal(crooked); err == nil || !strings.Contains(err.Error(), "whole number of seconds") {
 			t.Errorf("%s, %v", text, err)
 		}
@@ -264,8 +290,11 @@ func TestProblemsRead(t *testing.T) {
 func TestKept(t *testing.T) {
 	at := time.Date(2030, 1, 31, 18, 0, 0, 0, time.UTC)
 	sale := Sale{ID: 7, Title: "Lamps", Period: time.Minute, RefundWindow: time.Hour, OpensAt: at, Stock: &Stock{Total: 1, Free: 1}}
+	chair := Sale{ID: 8, Kind: Reservation, UnitPrice: 5, Hold: time.Minute, Line: 3, MaxBypass: 1, OpensAt: at, ClosesAt: at, Stock: &Stock{Total: 1, Held: 1, Waiting: 2}}
 	receipt := Receipt{ID: "r", Status: Queued, Position: 2, PollAfter: 60 * time.Millisecond, RequestedAt: at}
-	for _, kept := range []struct{ value, again any }{{&sale, new(Sale)}, {&receipt, new(Receipt)}, {new(pair(1)), new(Tokens)}} {
+	held := Receipt{ID: "r", Status: Held, UnitPrice: 5, Discount: 2, Amount: 3, Coupon: "c", PayBy: at, RequestedAt: at}
+	store := Store{ID: 9, Hours: Hours{"mon": "11:00-21:00"}, RefundWindow: time.Hour, Hold: time.Minute, DaysAhead: 3, CreatedAt: at}
+	for _, kept := range []struct{ value, again any }{{&sale, new(Sale)}, {&chair, new(Sale)}, {&receipt, new(Receipt)}, {&held, new(Receipt)}, {&store, new(Store)}, {new(pair(1)), new(Tokens)}} {
 		text, err := json.Marshal(kept.value)
 		if err != nil || json.Unmarshal(text, kept.again) != nil || !reflect.DeepEqual(kept.value, kept.again) {
 			t.Errorf("%s, %v", text, err)
@@ -292,6 +321,7 @@ func FuzzAnswers(f *testing.F) {
 		}
 		_ = json.Unmarshal([]byte(text), new(Sale))
 		_ = json.Unmarshal([]byte(text), new(Receipt))
+		_ = json.Unmarshal([]byte(text), new(Store))
 	})
 }
 

@@ -16,32 +16,37 @@ type Status string
 // The statuses.
 const (
 	Queued    Status = "queued"    // not decided yet
-	Confirmed Status = "confirmed" // granted; of a bid: bought and paid
-	Held      Status = "held"
-	Waiting   Status = "waiting"
-	Rejected  Status = "rejected" // for a Reason
-	Expired   Status = "expired"
-	Cancelled Status = "cancelled"
-	Refunded  Status = "refunded" // was confirmed; the points are back
+	Confirmed Status = "confirmed" // granted; of what buys: bought and paid
+	Held      Status = "held"      // to be paid before PayBy
+	Waiting   Status = "waiting"   // in the line
+	Rejected  Status = "rejected"  // for a Reason
+	Expired   Status = "expired"   // was held, and not paid in time
+	Cancelled Status = "cancelled" // given back; what was paid came back
+	Refunded  Status = "refunded"  // was confirmed; the points are back
 )
 
 // Reason says why a request was rejected.
 type Reason string
 
-// The reasons that a bid, a refund or a growth can meet.
+// The reasons.
 const (
-	ReasonUnknownSale   Reason = "unknown_sale"
-	ReasonNotOpen       Reason = "not_open"
-	ReasonClosed        Reason = "closed"
-	ReasonSoldOut       Reason = "sold_out"
-	ReasonPriceChanged  Reason = "price_changed" // it is above the price named, or other than the exact one
-	ReasonOverLimit     Reason = "over_limit"    // more than one buyer may have
-	ReasonShortPoints   Reason = "short_points"  // not enough in the wallet
-	ReasonNotYours      Reason = "not_yours"
-	ReasonNotRefundable Reason = "not_refundable" // before the close, after the window, or nothing was bought
-	ReasonAlreadyFinal  Reason = "already_final"  // refunded before
-	ReasonLost          Reason = "lost"           // it was queued when Redis lost its data: ask again under a new key
-	ReasonInternal      Reason = "internal"
+	ReasonUnknownSale    Reason = "unknown_sale"
+	ReasonNotOpen        Reason = "not_open"
+	ReasonClosed         Reason = "closed" // also of what waited in vain
+	ReasonSoldOut        Reason = "sold_out"
+	ReasonLineFull       Reason = "line_full"
+	ReasonPriceChanged   Reason = "price_changed" // it is above the price named, or other than the exact one
+	ReasonOverLimit      Reason = "over_limit"    // more than one buyer may have, or a sale can grow by
+	ReasonDuplicate      Reason = "duplicate"     // one is what one buyer may have, and he has it
+	ReasonShortPoints    Reason = "short_points"  // not enough in the wallet
+	ReasonCouponUnusable Reason = "coupon_unusable"
+	ReasonExpired        Reason = "expired"     // the payment came too late, and nothing was left
+	ReasonNotPayable     Reason = "not_payable" // it waits, is paid, or has no price
+	ReasonNotYours       Reason = "not_yours"
+	ReasonNotRefundable  Reason = "not_refundable" // before the close, after the window, or nothing was bought
+	ReasonAlreadyFinal   Reason = "already_final"  // refunded, cancelled or expired before
+	ReasonLost           Reason = "lost"           // it was queued when Redis lost its data: ask again under a new key
+	ReasonInternal       Reason = "internal"
 )
 
 // Verb says what a request asks.
@@ -49,9 +54,14 @@ type Verb string
 
 // The verbs.
 const (
-	VerbBid    Verb = "bid"
-	VerbRefund Verb = "refund"
-	VerbChange Verb = "change" // of a sale's stock
+	VerbBid     Verb = "bid"
+	VerbReserve Verb = "reserve" // with a Target: a change of slot
+	VerbClaim   Verb = "claim"
+	VerbJoin    Verb = "join"
+	VerbPay     Verb = "pay"
+	VerbCancel  Verb = "cancel"
+	VerbRefund  Verb = "refund"
+	VerbChange  Verb = "change" // of a sale's stock or close
 )
 
 // Receipt is a request and what became of it. What does not apply is zero.
@@ -63,15 +73,24 @@ type Receipt struct {
 	Status      Status        `json:"status"`
 	Reason      Reason        `json:"reason,omitempty"`     // of a rejected one
 	Quantity    int64         `json:"quantity,omitempty"`   // units
-	UnitPrice   int64         `json:"unit_price,omitempty"` // points per unit, once paid or paid back
-	Target      string        `json:"target,omitempty"`     // ID of the receipt that a refund is about
-	Position    int64         `json:"position,omitempty"`   // while queued: 1 is decided next
-	PollAfter   time.Duration `json:"-"`                    // while queued: when to ask again
+	UnitPrice   int64         `json:"unit_price,omitempty"` // points per unit: paid, to be paid, or paid back
+	Coupon      string        `json:"coupon,omitempty"`     // ID of the coupon that it uses
+	Discount    int64         `json:"discount,omitempty"`   // points off all units, by the coupon
+	Amount      int64         `json:"amount,omitempty"`     // points for all units, of a purchase: to pay, or paid
+	PayBy       time.Time     `json:"pay_by,omitzero"`      // while held
+	Target      string        `json:"target,omitempty"`     // ID of the receipt that a pay, cancel, refund or change of slot is about
+	Position    int64         `json:"position,omitempty"`   // while queued: 1 is decided next; while waiting: 1 is next in the line; 0: not known at the moment
+	PollAfter   time.Duration `json:"-"`                    // while queued or waiting: when to ask again
 	RequestedAt time.Time     `json:"requested_at"`         // by the clock of the stream, which judges it
 }
 
-// Decided says that there is nothing to wait for.
+// Decided says that the request is not queued any more. What is held or waiting goes
+// on: [Client.WaitUntil] sees where to.
 func (r Receipt) Decided() bool { return r.Status != Queued && r.Status != "" }
+
+// Settled says that nothing happens to the receipt any more unless somebody asks for
+// it: it is neither queued, nor waiting, nor held.
+func (r Receipt) Settled() bool { return r.Decided() && r.Status != Waiting && r.Status != Held }
 
 // UnmarshalJSON reads a receipt as the API writes it.
 func (r *Receipt) UnmarshalJSON(text []byte) error {
@@ -98,15 +117,7 @@ const receiptsPath = "/v1/receipts/"
 
 // Receipt answers where a request stands.
 func (c *Client) Receipt(ctx context.Context, id string) (r Receipt, err error) {
-	err = c.do(ctx, &call{method: http.MethodGet, path: receiptsPath + url.PathEscape(id), into: &r})
-	return r, err
-}
-
-// Refund asks for the points of a confirmed bid, all of them, after its sale has
-// closed and while its refund window lasts. The answer is a receipt of the refund;
-// once that is confirmed, the bid's is refunded.
-func (c *Client) Refund(ctx context.Context, receipt string, options ...CallOption) (r Receipt, err error) {
-	err = c.do(ctx, &call{method: http.MethodPost, path: receiptsPath + url.PathEscape(receipt) + "/refund", into: &r}, options...)
+	err = c.do(ctx, &call{method: http.MethodGet, path: receiptPath(id), into: &r})
 	return r, err
 }
 
@@ -115,6 +126,7 @@ const (
 	pollLeast = 10 * time.Millisecond
 	pollMost  = longestPause
 	pollFault = time.Second
+	pollSlow  = time.Second // when the API does not say, since nothing is queued
 )
 
 // Wait asks after a queued receipt until it is decided, and answers what came of
@@ -122,12 +134,19 @@ const (
 // long as ctx does, through every fault that passes: with ctx's error come the
 // receipt as it was last seen and the last fault.
 func (c *Client) Wait(ctx context.Context, r Receipt) (Receipt, error) {
-	pause := min(max(r.PollAfter, pollLeast), pollMost)
+	return c.WaitUntil(ctx, r, Receipt.Decided)
+}
+
+// WaitUntil is Wait until the receipt is as wanted, which is asked of every state
+// that is seen: [Receipt.Settled] for the end of a hold or of a place in the line. A
+// state may pass unseen between two questions.
+func (c *Client) WaitUntil(ctx context.Context, r Receipt, wanted func(Receipt) bool) (Receipt, error) {
+	pause := r.pause()
 	if r.Status == "" {
 		pause = 0
 	}
 	var fault error
-	for !r.Decided() {
+	for r.Status == "" || !wanted(r) {
 		if err := sleep(ctx, pause); err != nil {
 			if fault != nil {
 				err = fmt.Errorf("%w; %w", err, fault)
@@ -138,7 +157,7 @@ func (c *Client) Wait(ctx context.Context, r Receipt) (Receipt, error) {
 		switch {
 		case err == nil:
 			r, fault = next, nil
-			pause = min(max(r.PollAfter, pollLeast), pollMost)
+			pause = r.pause()
 		case ctx.Err() == nil && passes(err):
 			fault = err
 			pause = min(max(retryAfterOf(err), pollFault), pollMost)
@@ -147,6 +166,14 @@ func (c *Client) Wait(ctx context.Context, r Receipt) (Receipt, error) {
 		}
 	}
 	return r, nil
+}
+
+// pause is how long to wait before asking after r again.
+func (r Receipt) pause() time.Duration {
+	if r.PollAfter == 0 && r.Decided() {
+		return pollSlow
+	}
+	return min(max(r.PollAfter, pollLeast), pollMost)
 }
 
 // ReceiptFilter chooses receipts; what is zero chooses all.
@@ -163,7 +190,8 @@ type receiptPage struct {
 func (p *receiptPage) split() ([]Receipt, string) { return p.Receipts, p.Next }
 
 // Receipts are the requests of the account that c speaks for which had an effect,
-// newest first. Those that are queued or were rejected are found by their ID only.
+// newest first. Those that are queued, or were rejected without having waited, are
+// found by their ID only.
 func (c *Client) Receipts(ctx context.Context, f ReceiptFilter) iter.Seq2[Receipt, error] {
 	query := filter{}
 	query.number("sale", f.Sale)

@@ -13,8 +13,13 @@ import (
 // Kind says which rules a sale follows.
 type Kind string
 
-// Auction is a sale whose price falls until somebody takes it.
-const Auction Kind = "auction"
+// The kinds.
+const (
+	Auction     Kind = "auction"     // the price falls until somebody takes it; paid at once
+	Reservation Kind = "reservation" // held, then paid
+	Coupon      Kind = "coupon"      // points off a purchase from the same seller, one for each buyer
+	Event       Kind = "event"       // seats, taken at once; a slot of a store is one, whose seats are its tables
+)
 
 // State says how far a sale is.
 type State string
@@ -49,28 +54,43 @@ type Sale struct {
 	NextDropAt time.Time `json:"next_drop_at,omitzero"` // when it falls again
 	NextPrice  int64     `json:"next_price,omitempty"`  // and to what
 
-	Policy     Policy        `json:"policy"`
-	StartPrice int64         `json:"start_price"`
+	// Of an auction.
+	Policy     Policy        `json:"policy,omitempty"`
+	StartPrice int64         `json:"start_price,omitempty"`
 	Drop       int64         `json:"drop,omitempty"` // points
 	Rate       int64         `json:"rate,omitempty"` // basis points
 	Period     time.Duration `json:"-"`              // between two drops
+
+	// Of a reservation or an event.
+	UnitPrice int64         `json:"unit_price,omitempty"` // points
+	Hold      time.Duration `json:"-"`                    // to pay in
+	Line      int64         `json:"line,omitempty"`       // requests that may wait
+	MaxBypass int64         `json:"max_bypass,omitempty"` // times that smaller requests may pass one that waits for more units
+	StartsAt  time.Time     `json:"starts_at,omitzero"`   // of an event
+	Store     int64         `json:"store,omitempty"`      // whose slot it is
+
+	// Of a coupon.
+	AmountOff  int64     `json:"amount_off,omitempty"` // points
+	ValidFrom  time.Time `json:"valid_from,omitzero"`
+	ValidUntil time.Time `json:"valid_until,omitzero"`
 
 	Limit        int64         `json:"limit"` // units one buyer may have, over the whole sale
 	OpensAt      time.Time     `json:"opens_at"`
 	ClosesAt     time.Time     `json:"closes_at"`
 	RefundWindow time.Duration `json:"-"`                     // after ClosesAt; 0: no refunds
-	RefundUntil  time.Time     `json:"refund_until,omitzero"` // its end
+	RefundUntil  time.Time     `json:"refund_until,omitzero"` // what is paid comes back until here: its end, or the doors of an event
 	ShowStock    bool          `json:"show_stock"`            // to buyers; its seller always sees it
 	Stock        *Stock        `json:"stock,omitempty"`       // nil: not shown
 	Now          time.Time     `json:"now"`                   // when it stood like this
 }
 
-// Stock is units of a sale. Total is the sum of the others.
+// Stock is units of a sale. Total is the sum of the next three.
 type Stock struct {
-	Total int64 `json:"total"`
-	Free  int64 `json:"free"`
-	Held  int64 `json:"held"`
-	Sold  int64 `json:"sold"`
+	Total   int64 `json:"total"`
+	Free    int64 `json:"free"`
+	Held    int64 `json:"held"`
+	Sold    int64 `json:"sold"`
+	Waiting int64 `json:"waiting,omitempty"` // requests in the line
 }
 
 // UnmarshalJSON reads a sale as the API writes it.
@@ -79,10 +99,12 @@ func (s *Sale) UnmarshalJSON(text []byte) error {
 	wire := struct {
 		*plain
 		Period       int64 `json:"period"`
+		Hold         int64 `json:"hold"`
 		RefundWindow int64 `json:"refund_window"`
 	}{plain: (*plain)(s)}
 	err := json.Unmarshal(text, &wire)
-	s.Period, s.RefundWindow = time.Duration(wire.Period)*time.Second, time.Duration(wire.RefundWindow)*time.Second
+	s.Period, s.Hold = time.Duration(wire.Period)*time.Second, time.Duration(wire.Hold)*time.Second
+	s.RefundWindow = time.Duration(wire.RefundWindow) * time.Second
 	return err
 }
 
@@ -91,9 +113,10 @@ func (s Sale) MarshalJSON() ([]byte, error) {
 	type plain Sale
 	return json.Marshal(struct {
 		plain
-		Period       int64 `json:"period"`
+		Period       int64 `json:"period,omitempty"`
+		Hold         int64 `json:"hold,omitempty"`
 		RefundWindow int64 `json:"refund_window"`
-	}{plain(s), int64(s.Period / time.Second), int64(s.RefundWindow / time.Second)})
+	}{plain(s), int64(s.Period / time.Second), int64(s.Hold / time.Second), int64(s.RefundWindow / time.Second)})
 }
 
 const salesPath = "/v1/sales"
@@ -161,6 +184,10 @@ type Bid struct {
 	Quantity int64 `json:"quantity"`        // units
 	Price    int64 `json:"price"`           // points per unit, at most: a lower price of the moment is what is paid
 	Exact    bool  `json:"exact,omitempty"` // reject at any other price
+
+	// The receipt of a coupon's claim; "": none. It can be used where the price does
+	// not fall.
+	Coupon string `json:"coupon,omitempty"`
 }
 
 // Bid makes a bid of the buyer that c speaks for and answers its receipt, queued or

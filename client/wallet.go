@@ -13,10 +13,14 @@ type EntryKind string
 
 // The kinds of entries.
 const (
-	EntryTopUp  EntryKind = "topup"
-	EntryBid    EntryKind = "bid"
-	EntryRefund EntryKind = "refund"
-	EntryPayout EntryKind = "payout"
+	EntryTopUp   EntryKind = "topup"
+	EntryBid     EntryKind = "bid"
+	EntryReserve EntryKind = "reserve" // of a slot, which is paid at once, or given back for another one
+	EntryJoin    EntryKind = "join"
+	EntryPay     EntryKind = "pay"
+	EntryCancel  EntryKind = "cancel"
+	EntryRefund  EntryKind = "refund"
+	EntryPayout  EntryKind = "payout"
 )
 
 // Entry is one line of a wallet's statement.

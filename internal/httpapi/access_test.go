@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"sluice/internal/accounts"
+	"sluice/internal/sale"
 )
 
 // askers are the columns of the matrix below. The sale, the receipt and the bids
@@ -31,6 +32,11 @@ var matrix = map[string]string{
 	"GET /v1/me/wallet":         "unauthorized  token_invalid 200       200       200       200       200",
 	"POST /v1/me/wallet/topups": "unauthorized  token_invalid 201       201       201       201       201",
 	"GET /v1/me/receipts":       "unauthorized  token_invalid 200       200       200       200       200",
+	"GET /v1/me/orders":         "unauthorized  token_invalid 200       200       200       200       200",
+	"GET /v1/me/coupons":        "unauthorized  token_invalid 200       200       200       200       200",
+	"GET /v1/me/notices":        "unauthorized  token_invalid 200       200       200       200       200",
+	"POST /v1/me/notices/read":  "unauthorized  token_invalid 200       200       200       200       200",
+	"PATCH /v1/me switch":       "unauthorized  token_invalid 200       200       200       200       200",
 
 	"POST /v1/sales":             "unauthorized  token_invalid forbidden forbidden 201       201       forbidden",
 	"GET /v1/sales":              "200           token_invalid 200       200       200       200       200",
@@ -43,12 +49,40 @@ var matrix = map[string]string{
 	"GET /v1/sales/:id/summary":  "unauthorized  token_invalid forbidden forbidden 200       not_yours 200",
 	"POST /v1/sales/:id/bids":    "unauthorized  token_invalid 202       202       forbidden forbidden forbidden",
 
-	"GET /v1/receipts/:id":         "unauthorized  token_invalid 200       not_yours not_yours not_yours not_yours",
-	"POST /v1/receipts/:id/refund": "unauthorized  token_invalid 202       not_yours forbidden forbidden forbidden",
+	"PATCH /v1/sales/:id extend":      "unauthorized  token_invalid forbidden forbidden 202       not_yours forbidden",
+	"GET /v1/sales/:id/receipts csv":  "unauthorized  token_invalid forbidden forbidden 200       not_yours 200",
+	"POST /v1/sales/:id/reservations": "unauthorized  token_invalid 202       202       forbidden forbidden forbidden",
+	"POST /v1/sales/:id/claims":       "unauthorized  token_invalid 202       202       forbidden forbidden forbidden",
+	"POST /v1/sales/:id/joins":        "unauthorized  token_invalid 202       202       forbidden forbidden forbidden",
+	"PUT /v1/sales/:id/watch":         "unauthorized  token_invalid 204       204       forbidden forbidden forbidden",
+	"DELETE /v1/sales/:id/watch":      "unauthorized  token_invalid 204       204       forbidden forbidden forbidden",
+	"GET /v1/coupons":                 "unauthorized  token_invalid 200       200       forbidden forbidden forbidden",
+
+	"GET /v1/receipts/:id":            "unauthorized  token_invalid 200       not_yours not_yours not_yours not_yours",
+	"POST /v1/receipts/:id/refund":    "unauthorized  token_invalid 202       not_yours forbidden forbidden forbidden",
+	"POST /v1/receipts/:id/pay":       "unauthorized  token_invalid 202       not_yours forbidden forbidden forbidden",
+	"POST /v1/receipts/:id/cancel":    "unauthorized  token_invalid 202       not_yours forbidden forbidden forbidden",
+	"POST /v1/receipts/:id/change":    "unauthorized  token_invalid 202       not_yours forbidden forbidden forbidden",
+	"PUT /v1/receipts/:id/attendance": "unauthorized  token_invalid forbidden forbidden 204       not_yours forbidden",
+
+	"POST /v1/stores":                  "unauthorized  token_invalid forbidden forbidden 201       201       forbidden",
+	"GET /v1/stores":                   "200           token_invalid 200       200       200       200       200",
+	"GET /v1/stores/:id":               "200           token_invalid 200       200       200       200       200",
+	"PATCH /v1/stores/:id":             "unauthorized  token_invalid forbidden forbidden 200       not_yours forbidden",
+	"DELETE /v1/stores/:id":            "unauthorized  token_invalid forbidden forbidden 204       not_yours forbidden",
+	"GET /v1/stores/:id/slots":         "200           token_invalid 200       200       200       200       200",
+	"POST /v1/stores/:id/reservations": "unauthorized  token_invalid 202       202       forbidden forbidden forbidden",
 }
 
 // question is a request that is all right but for who asks.
-type question struct{ token, path, body string }
+type question struct{ token, path, body, accept string }
+
+func (a question) headers() []string {
+	if a.accept == "" {
+		return nil
+	}
+	return []string{"Accept: " + a.accept}
+}
 
 // questions make one of each row, fresh where asking uses something up.
 type questions struct {
@@ -56,6 +90,12 @@ type questions struct {
 	buyer, seller person
 	open          int64 // a sale of the seller's
 	receipt       string
+
+	chair, voucher, evening int64 // sales of other kinds
+	held                    string
+	store, doomed           sale.Store
+	slots                   []sale.Instant
+	booked, visited         string
 }
 
 func newQuestions(h *house) *questions {
@@ -63,6 +103,14 @@ func newQuestions(h *house) *questions {
 	s := h.sale(-time.Second, time.Hour, of(q.seller.Account))
 	q.open = s.ID
 	q.receipt = h.bid(s, q.buyer.Access, 1, 1000).text("receipt")
+	s = h.sale(-time.Second, time.Hour, of(q.seller.Account), chair)
+	q.chair, q.held = s.ID, h.reserve(s, q.buyer.Access, 1).text("receipt")
+	q.voucher = h.sale(-time.Second, time.Hour, of(q.seller.Account), voucher).ID
+	q.evening = h.sale(-time.Second, time.Hour, of(q.seller.Account), evening).ID
+	q.store, q.slots = h.place(q.seller.Account)
+	q.doomed, _ = h.place(q.seller.Account)
+	q.booked = h.book(q.store, q.slots[0], q.buyer.Access).text("receipt")
+	q.visited = h.visited(q.store, q.buyer.Account)
 	return q
 }
 
@@ -77,10 +125,14 @@ func (q *questions) ask(row string, role accounts.Role, token string) (question,
 	method, path, _ := strings.Cut(row, " ")
 	path, part, _ := strings.Cut(path, " ")
 	a := question{token: token, path: path}
-	if strings.HasPrefix(path, receiptsPath) {
-		a.path = strings.Replace(path, ":id", q.receipt, 1)
-	} else {
-		a.path = strings.Replace(path, ":id", fmt.Sprint(q.open), 1)
+	at := func(thing any) { a.path = strings.Replace(path, ":id", fmt.Sprint(thing), 1) }
+	switch {
+	case strings.HasPrefix(path, receiptsPath):
+		at(q.receipt)
+	case strings.HasPrefix(path, storesPath):
+		at(q.store.ID)
+	default:
+		at(q.open)
 	}
 	switch method + " " + path {
 	case "POST /v1/auth/signup":
@@ -95,7 +147,9 @@ func (q *questions) ask(row string, role accounts.Role, token string) (question,
 			fresh.Access = token
 		}
 		a.token, a.body = fresh.Access, fmt.Sprintf(`{"current_password":%q}`, fresh.password)
-		if method == "PATCH" {
+		if part == "switch" {
+			a.body = `{"notices":false}`
+		} else if method == "PATCH" {
 			a.body = strings.Replace(a.body, "}", fmt.Sprintf(`,"email":"moved-%d@example.org"}`, people.Add(1)), 1)
 		}
 	case "POST /v1/me/wallet/topups":
@@ -104,15 +158,53 @@ func (q *questions) ask(row string, role accounts.Role, token string) (question,
 		a.body = offer(time.Hour)
 	case "PATCH /v1/sales/:id":
 		a.path, a.body = fmt.Sprintf("/v1/sales/%d", q.scheduled()), `{"stock":7}`
-		if part == "grow" {
+		switch part {
+		case "grow":
 			a.path, a.body = fmt.Sprintf("/v1/sales/%d", q.open), `{"grow_by":1}`
+		case "extend":
+			a.path, a.body = fmt.Sprintf("/v1/sales/%d", q.chair), fmt.Sprintf(`{"extend_to":%s}`, quote(time.Now().Add(2*time.Hour).UTC().Truncate(time.Second)))
 		}
 	case "DELETE /v1/sales/:id":
 		a.path = fmt.Sprintf("/v1/sales/%d", q.scheduled())
 	case "POST /v1/sales/:id/bids":
 		a.body = goodBid
+	case "POST /v1/sales/:id/reservations":
+		at(q.chair)
+		a.body = `{"quantity":1}`
+	case "POST /v1/sales/:id/claims":
+		at(q.voucher)
+	case "POST /v1/sales/:id/joins":
+		at(q.evening)
+		a.body = `{"quantity":1}`
+	case "PUT /v1/sales/:id/watch", "DELETE /v1/sales/:id/watch":
+		at(q.scheduled())
+	case "POST /v1/me/notices/read":
+		a.body = `{"all":true}`
+	case "GET /v1/sales/:id/receipts":
+		if part == "csv" {
+			a.accept = "text/csv"
+		}
+	case "POST /v1/receipts/:id/pay", "POST /v1/receipts/:id/cancel":
+		at(q.held)
+	case "POST /v1/receipts/:id/change":
+		at(q.booked)
+		a.body = fmt.Sprintf(`{"slot":%s}`, quote(q.slots[1].Time()))
+	case "PUT /v1/receipts/:id/attendance":
+		at(q.visited)
+		a.body = `{"attendance":"completed"}`
+	case "POST /v1/stores":
+		a.body = `{"title":"Noodles","time_zone":"UTC","tables":1,"hours":{"mon":"12:00-12:00"}}`
+	case "PATCH /v1/stores/:id":
+		a.body = `{"tables":3}`
+	case "DELETE /v1/stores/:id":
+		at(q.doomed.ID)
+	case "GET /v1/stores/:id/slots":
+		a.path += "?day=" + tomorrow(q.store).String()
+	case "POST /v1/stores/:id/reservations":
+		a.body = fmt.Sprintf(`{"slot":%s}`, quote(q.slots[2].Time()))
 	case "GET /v1/me", "GET /v1/me/wallet", "GET /v1/me/receipts", "GET /v1/sales", "GET /v1/sales/:id", "GET /v1/sales/:id/prices",
-		"GET /v1/sales/:id/receipts", "GET /v1/sales/:id/summary", "GET /v1/receipts/:id", "POST /v1/receipts/:id/refund":
+		"GET /v1/sales/:id/summary", "GET /v1/receipts/:id", "POST /v1/receipts/:id/refund",
+		"GET /v1/me/orders", "GET /v1/me/coupons", "GET /v1/me/notices", "GET /v1/coupons", "GET /v1/stores", "GET /v1/stores/:id":
 	default:
 		return a, false
 	}
@@ -159,7 +251,7 @@ func TestWhoMayAsk(t *testing.T) {
 	routes := routesOf(t, h.api)
 	rows := map[string]bool{}
 	for row := range matrix {
-		rows[strings.Join(strings.Fields(row)[:2], " ")] = true
+		rows[routeOf(row)] = true
 	}
 	for _, name := range missing(routes, rows) {
 		t.Errorf("%s is not in the matrix", name)
@@ -184,12 +276,12 @@ func TestWhoMayAsk(t *testing.T) {
 				t.Fatalf("%s has no question", row)
 			}
 			method, _, _ := strings.Cut(row, " ")
-			r := h.ask(method, asked.path, asked.token, asked.body)
+			r := h.ask(method, asked.path, asked.token, asked.body, asked.headers()...)
 			if got := verdict(r); got != want {
 				t.Errorf("%s by %s (column %d): %s, want %s: %s", row, askers[i], i, got, want, r.raw)
 			}
 			if method == "GET" { // a HEAD lets in nobody else
-				if head := h.ask("HEAD", asked.path, asked.token, ""); head.status != r.status || head.raw != "" {
+				if head := h.ask("HEAD", asked.path, asked.token, "", asked.headers()...); head.status != r.status || head.raw != "" {
 					t.Errorf("HEAD of %s by %s: %d %q, GET says %d", row, askers[i], head.status, head.raw, r.status)
 				}
 			}
@@ -205,7 +297,7 @@ func TestWhoMayAsk(t *testing.T) {
 		}
 		asked, _ := q.ask(row, accounts.Buyer, expired)
 		method, _, _ := strings.Cut(row, " ")
-		if got := verdict(h.ask(method, asked.path, expired, asked.body)); got != want {
+		if got := verdict(h.ask(method, asked.path, expired, asked.body, asked.headers()...)); got != want {
 			t.Errorf("%s with an expired token: %s, want %s", row, got, want)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 
 	"sluice/internal/accounts"
 	"sluice/internal/admission"
@@ -29,23 +30,25 @@ func (a *API) bid(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
 	}
 	var quantity, price int64
 	var exact bool
+	var coupon uuid.UUID
 	if err := readObject(c,
-		field{name: "quantity", read: into(&quantity, whole(1, sale.MaxStock))},
-		field{name: "price", read: into(&price, whole(1, sale.MaxPoints))},
+		field{name: "quantity", read: into(&quantity, units)},
+		field{name: "price", read: into(&price, points)},
 		field{name: "exact", read: into(&exact, truth), optional: true},
+		field{name: "coupon", read: into(&coupon, quoted(receiptName)), optional: true},
 	); err != nil {
 		return err
 	}
 	if quantity > sale.MaxPoints/price {
 		return invalid(pointer("quantity"), fmt.Sprintf("times price must be at most %d", int64(sale.MaxPoints)))
 	}
-	standing, err := a.admission.Bid(ctx, by, id, quantity, price, exact)
+	standing, err := a.admission.Bid(ctx, by, id, quantity, price, exact, coupon)
 	return accepted(c, by, standing, err)
 }
 
-// refund is POST /v1/receipts/{id}/refund. It asks nothing but its address.
-func (a *API) refund(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
-	target, err := receiptID(c)
+// claim is POST /v1/sales/{id}/claims. It asks nothing but its address.
+func (a *API) claim(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
+	id, err := saleID(c)
 	if err != nil {
 		return err
 	}
@@ -53,13 +56,88 @@ func (a *API) refund(ctx context.Context, c *fiber.Ctx, who accounts.Who) error 
 	if err != nil {
 		return err
 	}
-	if len(c.BodyRaw()) > 0 {
-		if err := readObject(c); err != nil {
+	if err := readNothing(c); err != nil {
+		return err
+	}
+	standing, err := a.admission.Claim(ctx, by, id)
+	return accepted(c, by, standing, err)
+}
+
+// reserve is POST /v1/sales/{id}/reservations.
+func (a *API) reserve(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
+	id, err := saleID(c)
+	if err != nil {
+		return err
+	}
+	by, err := asker(c, who)
+	if err != nil {
+		return err
+	}
+	var quantity int64
+	var coupon uuid.UUID
+	if err := readObject(c,
+		field{name: "quantity", read: into(&quantity, units)},
+		field{name: "coupon", read: into(&coupon, quoted(receiptName)), optional: true},
+	); err != nil {
+		return err
+	}
+	standing, err := a.admission.Reserve(ctx, by, id, quantity, coupon)
+	return accepted(c, by, standing, err)
+}
+
+// join is POST /v1/sales/{id}/joins.
+func (a *API) join(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
+	id, err := saleID(c)
+	if err != nil {
+		return err
+	}
+	by, err := asker(c, who)
+	if err != nil {
+		return err
+	}
+	var quantity int64
+	if err := readObject(c, field{name: "quantity", read: into(&quantity, units)}); err != nil {
+		return err
+	}
+	standing, err := a.admission.Join(ctx, by, id, quantity)
+	return accepted(c, by, standing, err)
+}
+
+// about is POST /v1/receipts/{id}/… of what asks nothing but its address: pay,
+// cancel, refund.
+func about(ask func(context.Context, admission.Asker, uuid.UUID) (sale.Standing, error)) func(context.Context, *fiber.Ctx, accounts.Who) error {
+	return func(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
+		target, err := receiptID(c)
+		if err != nil {
 			return err
 		}
+		by, err := asker(c, who)
+		if err != nil {
+			return err
+		}
+		if err := readNothing(c); err != nil {
+			return err
+		}
+		standing, err := ask(ctx, by, target)
+		return accepted(c, by, standing, err)
 	}
-	standing, err := a.admission.Refund(ctx, by, target)
-	return accepted(c, by, standing, err)
+}
+
+// readNothing reads a body that has no fields, and may as well not be there.
+func readNothing(c *fiber.Ctx) error {
+	if len(c.BodyRaw()) == 0 {
+		return nil
+	}
+	return readObject(c)
+}
+
+// receiptName reads the name of a receipt.
+func receiptName(text string) (uuid.UUID, string) {
+	id, err := parseReceiptID(text)
+	if err != nil {
+		return id, "must be a receipt, a UUID in small letters"
+	}
+	return id, ""
 }
 
 // asker is who asks, under which key and trace.

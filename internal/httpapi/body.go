@@ -19,6 +19,8 @@ import (
 type field struct {
 	name     string
 	optional bool
+	needed   func() bool          // asked when all is read: whether an optional one must be there after all
+	barred   func() (rule string) // asked when all is read: "", or why it must not be there; then it is not missing either
 	read     func(raw string) (rule string)
 }
 
@@ -92,11 +94,27 @@ func readFields(decoder *json.Decoder, fields []field) (faults []fieldFault, err
 		return nil, &problem{code: badJSON, detail: "something follows the object"}
 	}
 	for _, f := range fields {
-		if !f.optional && !seen[f.name] {
-			faults = append(faults, fieldFault{Pointer: pointer(f.name), Detail: "is missing"})
+		if rule := f.afterAll(seen[f.name]); rule != "" {
+			faults = append(faults, fieldFault{Pointer: pointer(f.name), Detail: rule})
 		}
 	}
 	return faults, nil
+}
+
+// afterAll answers the rule that a field breaks by being there, or not, beside the
+// others.
+func (f field) afterAll(there bool) (rule string) {
+	if f.barred != nil {
+		if rule := f.barred(); rule != "" && there {
+			return rule
+		} else if rule != "" {
+			return ""
+		}
+	}
+	if !there && (!f.optional || f.needed != nil && f.needed()) {
+		return "is missing"
+	}
+	return ""
 }
 
 // wholeBody is the JSON pointer to the whole object.

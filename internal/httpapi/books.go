@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 
 	"sluice/internal/accounts"
 	"sluice/internal/catalog"
@@ -22,15 +23,17 @@ func pageOfReceipts(page page, found []sale.Receipt, more bool) receiptsBody {
 	body := receiptsBody{Receipts: make([]receiptBody, len(found))}
 	for i, r := range found {
 		body.Receipts[i], _ = bodyOf(sale.Standing{Receipt: r})
+		body.Receipts[i].PollAfterMS = 0 // nobody polls a list
 		body.NextCursor = page.next(more, position{at: r.At, receipt: r.ID})
 	}
 	return body
 }
 
-// effective reads a status that receipts of a list can have: those with an effect.
-// What is queued or rejected is known by its own ID only.
+// effective reads a status that receipts of a list can have: those with an effect,
+// and those rejected that waited before. What is queued, or was rejected at once, is
+// known by its own ID only.
 func effective(text string) (sale.Status, string) {
-	word, rule := oneOf("confirmed", "held", "waiting", "expired", "cancelled", "refunded")(text)
+	word, rule := oneOf("confirmed", "held", "waiting", "rejected", "expired", "cancelled", "refunded")(text)
 	status, _ := sale.ParseStatus(word)
 	return status, rule
 }
@@ -53,19 +56,28 @@ func (a *API) listMine(ctx context.Context, c *fiber.Ctx, who accounts.Who) erro
 	return c.JSON(pageOfReceipts(page, found, more))
 }
 
+// receiptParams are the filters of a sale's receipts.
+func receiptParams(f *catalog.ReceiptFilter) []param {
+	return []param{
+		{"status", into(&f.Status, effective)},
+		{"buyer", into(&f.Buyer, whole(1, sale.MaxPoints))},
+		{"from", into(&f.From, moment)},
+		{"to", into(&f.To, moment)},
+	}
+}
+
 // listOfSale is GET /v1/sales/{id}/receipts.
 func (a *API) listOfSale(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
 	id, err := saleID(c)
 	if err != nil {
 		return err
 	}
+	c.Vary(fiber.HeaderAccept)
+	if wantsCSV(c) {
+		return a.exportOfSale(ctx, c, who, id)
+	}
 	var filter catalog.ReceiptFilter
-	page, err := readPage(c, listOfSale, id,
-		param{"status", into(&filter.Status, effective)},
-		param{"buyer", into(&filter.Buyer, whole(1, sale.MaxPoints))},
-		param{"from", into(&filter.From, moment)},
-		param{"to", into(&filter.To, moment)},
-	)
+	page, err := readPage(c, listOfSale, id, receiptParams(&filter)...)
 	if err != nil {
 		return err
 	}
@@ -74,22 +86,41 @@ func (a *API) listOfSale(ctx context.Context, c *fiber.Ctx, who accounts.Who) er
 	if err != nil {
 		return err
 	}
+	came, err := a.attendance(ctx, found)
+	if err != nil {
+		return err
+	}
 	body := pageOfReceipts(page, found, more)
 	for i, r := range found {
-		body.Receipts[i].Buyer = r.Buyer
+		body.Receipts[i].Buyer, body.Receipts[i].Attendance = r.Buyer, came[r.ID]
 	}
 	return c.JSON(body)
 }
 
+// attendance answers what stores have noted of the bookings among these receipts.
+func (a *API) attendance(ctx context.Context, found []sale.Receipt) (map[uuid.UUID]string, error) {
+	var bookings []uuid.UUID
+	for _, r := range found {
+		if r.Verb == sale.Reserve && r.Status == sale.Confirmed {
+			bookings = append(bookings, r.ID)
+		}
+	}
+	if bookings == nil {
+		return nil, nil
+	}
+	return a.bookings.Attendance(ctx, bookings)
+}
+
 // summaryBody is how a sale went, as JSON.
 type summaryBody struct {
-	Sale     int64            `json:"sale"`
-	State    sale.Shown       `json:"state"`
-	Stock    stockBody        `json:"stock"`    // units
-	Revenue  int64            `json:"revenue"`  // points, less what was refunded
-	Refunded int64            `json:"refunded"` // points
-	PaidOut  bool             `json:"paid_out"` // whether the seller has the revenue
-	Receipts map[string]int64 `json:"receipts"` // bids by status
+	Sale       int64            `json:"sale"`
+	State      sale.Shown       `json:"state"`
+	Stock      stockBody        `json:"stock"`                // units
+	Revenue    int64            `json:"revenue"`              // points, less what came back to buyers
+	Refunded   int64            `json:"refunded"`             // points that came back to buyers
+	PaidOut    bool             `json:"paid_out"`             // whether the seller has the revenue
+	Receipts   map[string]int64 `json:"receipts"`             // requests to buy, by status
+	Rejections map[string]int64 `json:"rejections,omitempty"` // those rejected, by reason
 }
 
 // showSummary is GET /v1/sales/{id}/summary.
@@ -105,10 +136,19 @@ func (a *API) showSummary(ctx context.Context, c *fiber.Ctx, who accounts.Who) e
 	body := summaryBody{
 		Sale: id, State: summary.State, Stock: stockBody{Total: summary.Stock, Free: summary.Free, Held: summary.Held, Sold: summary.Sold},
 		Revenue: summary.Revenue, Refunded: summary.Refunded, PaidOut: summary.PaidOut,
-		Receipts: map[string]int64{sale.Confirmed.String(): 0, sale.Refunded.String(): 0},
+		Receipts: map[string]int64{sale.Confirmed.String(): 0}, Rejections: map[string]int64{},
+	}
+	if summary.Kind == sale.Auction {
+		body.Receipts[sale.Refunded.String()] = 0
+	}
+	if summary.Kind == sale.Reservation || summary.Kind == sale.Event {
+		body.Stock.Waiting = &summary.Waiting
 	}
 	for status, n := range summary.Receipts {
 		body.Receipts[status.String()] = n
+	}
+	for reason, n := range summary.Rejections {
+		body.Rejections[reason.String()] = n
 	}
 	return c.JSON(body)
 }

@@ -21,13 +21,18 @@ const (
 	listStatement                 // entries of one wallet
 	listMine                      // receipts of one buyer
 	listOfSale                    // receipts of one sale
+	listNotices                   // of one account
+	listCoupons                   // of one buyer
+	listClaimable                 // coupons that one buyer may claim
+	listOrders                    // of one buyer
+	listStores                    // all stores
 )
 
 // position is the last thing of a page, in the order of its list.
 type position struct {
 	at      sale.Instant
-	id      int64     // of a sale or an entry
-	receipt uuid.UUID // of a receipt
+	id      int64     // of a sale, an entry, a notice or a store
+	receipt uuid.UUID // of a receipt, an order or a coupon
 }
 
 // A cursor names a position in a list. It means nothing to who holds it:

@@ -12,19 +12,24 @@ import (
 	"sluice/internal/upkeep"
 )
 
+// schedule runs a scheduler until the test ends.
+func (h *house) schedule() {
+	scheduler := upkeep.New("test", h.store, h.ledger, 24*time.Hour, zerolog.Nop(), prometheus.NewRegistry())
+	rested := make(chan struct{})
+	go func() {
+		defer close(rested)
+		_ = scheduler.Run(h.t.Context()) // what it does not do shows in what the test waits for
+	}()
+	h.t.Cleanup(func() { <-rested })
+}
+
 // TestDay is everything that a seller and a buyer do with each other, from sign-up
 // to sign-out, by nothing but the API. Only time is helped along.
 func TestDay(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	h.work()
-	scheduler := upkeep.New("test", h.store, h.ledger, 24*time.Hour, zerolog.Nop(), prometheus.NewRegistry())
-	rested := make(chan struct{})
-	go func() {
-		defer close(rested)
-		_ = scheduler.Run(t.Context()) // what it does not do shows below
-	}()
-	t.Cleanup(func() { <-rested })
+	h.schedule()
 	say := func(status int, method, path, token, body string, headers ...string) reply {
 		t.Helper()
 		r := h.ask(method, path, token, body, headers...)

@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"math"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +79,43 @@ func TestMoment(t *testing.T) {
 			t.Errorf("%q is %d, want %d (%s)", text, got, want, rule)
 		}
 	}
+}
+
+// FuzzHours: what is read is hours of a week, and written again it is the same.
+func FuzzHours(f *testing.F) {
+	for _, seed := range []string{`{"mon":"11:00-21:00"}`, `{"sun":"00:00-23:59","tue":"23:30-00:00"}`, `{}`, `null`, `[]`, `{"mon":"11:00-21:00"`, `{"mon":"24:00-25:00"}`, `{"mon":{"x":1}}`, "\x00"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		got, rule := hours(raw)
+		if rule != "" {
+			return
+		}
+		for _, span := range got {
+			if span != nil && (min(span.Opens, span.Closes) < 0 || max(span.Opens, span.Closes) >= 24*60) {
+				t.Errorf("%q is %+v", raw, *span)
+			}
+		}
+		written, err := json.Marshal(hoursBody(got))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, rule := hours(string(written)); rule != "" || !reflect.DeepEqual(again, got) {
+			t.Errorf("%q written as %s is %v, %s", raw, written, again, rule)
+		}
+	})
+}
+
+// FuzzDay: what is read is a date, in its one spelling.
+func FuzzDay(f *testing.F) {
+	for _, seed := range []string{"2030-01-31", "2028-02-29", "2030-02-29", "1970-12-31", "9999-01-01", "02030-1-1", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if d, rule := day(text); rule == "" && d.String() != text {
+			t.Errorf("%q is %s", text, d)
+		}
+	})
 }
 
 // FuzzCursor: nothing breaks it, and what it accepts is a position that could be,

@@ -19,9 +19,12 @@ import (
 
 	"sluice/internal/accounts"
 	"sluice/internal/admission"
+	"sluice/internal/bookings"
 	"sluice/internal/catalog"
+	"sluice/internal/coupons"
 	"sluice/internal/embedded/embeddedtest"
 	"sluice/internal/ledger"
+	"sluice/internal/notices"
 	"sluice/internal/partition"
 	"sluice/internal/receipts"
 	"sluice/internal/sale"
@@ -93,6 +96,9 @@ func openOn(t *testing.T, redis string, change ...func(*Options)) *house {
 		Admission: admission.New(h.store, h.ledger, partition.Limits{Rate: 1000, Burst: 1000, Backlog: 10_000}, h.registry),
 		Receipts:  receipts.New(h.store, h.ledger),
 		Catalog:   catalog.New(h.store, h.ledger),
+		Bookings:  bookings.New(h.store, h.ledger),
+		Coupons:   coupons.New(h.ledger),
+		Notices:   notices.New(h.ledger),
 		Accounts:  h.accounts,
 		Log:       zerolog.New(h.log),
 		Registry:  h.registry,
@@ -271,7 +277,7 @@ func (h *house) send(method, path, token, body string, headers ...string) (r rep
 		return r, err
 	}
 	r = reply{status: answer.StatusCode, header: answer.Header, raw: string(raw)}
-	if len(raw) > 0 {
+	if len(raw) > 0 && !strings.HasPrefix(answer.Header.Get("Content-Type"), csvType) {
 		decoder := json.NewDecoder(bytes.NewReader(raw))
 		decoder.UseNumber()
 		if err := decoder.Decode(&r.body); err != nil {
@@ -357,4 +363,9 @@ func (l *logbook) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// dialed answers a connection that there is.
+func dialed(conn net.Conn) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 }

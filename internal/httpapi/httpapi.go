@@ -7,24 +7,46 @@
 //	POST   /v1/auth/signout            … goes                             → 204
 //
 //	GET    /v1/me                      who am I                           → 200
-//	PATCH  /v1/me                      another password or e-mail         → 200
+//	PATCH  /v1/me                      another password or e-mail, notices or none → 200
 //	DELETE /v1/me                      … and nobody any more              → 204
 //	GET    /v1/me/wallet               my points, and where they went     → 200, paged
 //	POST   /v1/me/wallet/topups        points out of nothing: a sandbox   → 201
 //	GET    /v1/me/receipts             what came of my requests           → 200, paged
+//	GET    /v1/me/orders               what I have to pay, and what I had → 200, paged
+//	GET    /v1/me/coupons              what I may use                     → 200, paged
+//	GET    /v1/me/notices              what I was told                    → 200, paged
+//	POST   /v1/me/notices/read         … and have read                    → 200
 //
 //	POST   /v1/sales                   a seller offers something          → 201, the sale
 //	GET    /v1/sales                   what is offered                    → 200, paged
+//	GET    /v1/coupons                 … that I may claim                 → 200, paged
 //	GET    /v1/sales/{id}              how a sale stands                  → 200
 //	GET    /v1/sales/{id}/prices       its price curve                    → 200
-//	PATCH  /v1/sales/{id}              its seller changes it              → 200; more stock: 202, a receipt
+//	PATCH  /v1/sales/{id}              its seller changes it              → 200; once it is open: 202, a receipt
 //	DELETE /v1/sales/{id}              … takes it back before it opens    → 204
-//	GET    /v1/sales/{id}/receipts     … sees who bought                  → 200, paged
+//	GET    /v1/sales/{id}/receipts     … sees who bought                  → 200, paged, or all as CSV
 //	GET    /v1/sales/{id}/summary      … and what it brought              → 200
-//	POST   /v1/sales/{id}/bids         a buyer bids                       → 202, a receipt
+//	POST   /v1/sales/{id}/bids         a buyer bids in an auction         → 202, a receipt
+//	POST   /v1/sales/{id}/reservations … reserves                         → 202, a receipt
+//	POST   /v1/sales/{id}/claims       … claims a coupon                  → 202, a receipt
+//	POST   /v1/sales/{id}/joins        … takes seats of an event          → 202, a receipt
+//	PUT    /v1/sales/{id}/watch        … wants to know when it opens      → 204
+//	DELETE /v1/sales/{id}/watch        … or not                           → 204
 //
 //	GET    /v1/receipts/{id}           where a request stands             → 200
-//	POST   /v1/receipts/{id}/refund    a buyer wants his points back      → 202, a receipt of its own
+//	POST   /v1/receipts/{id}/pay       a buyer pays what is held          → 202, a receipt of its own
+//	POST   /v1/receipts/{id}/cancel    … gives it back                    → 202, a receipt of its own
+//	POST   /v1/receipts/{id}/refund    … wants a bid's points back        → 202, a receipt of its own
+//	POST   /v1/receipts/{id}/change    … wants another slot               → 202, a receipt of its own
+//	PUT    /v1/receipts/{id}/attendance a store says who came             → 204
+//
+//	POST   /v1/stores                  a seller opens a place with tables → 201, the store
+//	GET    /v1/stores                  what places there are              → 200, paged
+//	GET    /v1/stores/{id}             one of them                        → 200
+//	PATCH  /v1/stores/{id}             its seller changes it              → 200
+//	DELETE /v1/stores/{id}             … closes it                        → 204
+//	GET    /v1/stores/{id}/slots       what is free on a day              → 200
+//	POST   /v1/stores/{id}/reservations a buyer books a table             → 202, a receipt
 //
 // routes.go has the one table of them with who may ask. A 202 says that the
 // request is queued and will end in exactly one outcome. Location names its
@@ -33,7 +55,8 @@
 // What makes something (a sale, a top-up, a request) takes an Idempotency-Key: the
 // same request under the same key gets what the first one made, as it stands by
 // then, and Idempotency-Replayed: true. The POSTs of auth take none: a second
-// sign-up finds the e-mail taken, a second sign-in is another session.
+// sign-up finds the e-mail taken, a second sign-in is another session. Nor do
+// notices: what is read stays read.
 //
 // A list answers limit things (1 to 100, else 20), and next_cursor while there are
 // more. Lists go by keyset: what comes or goes while somebody turns the pages
@@ -63,7 +86,10 @@ import (
 
 	"sluice/internal/accounts"
 	"sluice/internal/admission"
+	"sluice/internal/bookings"
 	"sluice/internal/catalog"
+	"sluice/internal/coupons"
+	"sluice/internal/notices"
 	"sluice/internal/receipts"
 )
 
@@ -73,6 +99,9 @@ type Options struct {
 	Admission *admission.Admission
 	Receipts  *receipts.Receipts
 	Catalog   *catalog.Catalog
+	Bookings  *bookings.Bookings
+	Coupons   *coupons.Coupons
+	Notices   *notices.Notices
 	Accounts  *accounts.Accounts
 	Log       zerolog.Logger
 	Registry  prometheus.Registerer
@@ -91,15 +120,19 @@ type API struct {
 	admission *admission.Admission
 	receipts  *receipts.Receipts
 	catalog   *catalog.Catalog
+	bookings  *bookings.Bookings
+	coupons   *coupons.Coupons
+	notices   *notices.Notices
 	accounts  *accounts.Accounts
 	log       zerolog.Logger
 	glimpses  zerolog.Logger // log, sampled
 	metrics   *metrics
 
-	app         *fiber.App
-	patterns    map[string]bool    // of all routes
-	hot         map[[2]string]bool // method and pattern of those whose log lines are sampled
-	workTimeout time.Duration
+	app          *fiber.App
+	patterns     map[string]bool    // of all routes
+	hot          map[[2]string]bool // method and pattern of those whose log lines are sampled
+	workTimeout  time.Duration
+	writeTimeout time.Duration
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -109,12 +142,13 @@ type API struct {
 // New answers an API that does not listen yet.
 func New(o Options) *API {
 	a := &API{
-		admission: o.Admission, receipts: o.Receipts, catalog: o.Catalog, accounts: o.Accounts,
+		admission: o.Admission, receipts: o.Receipts, catalog: o.Catalog,
+		bookings: o.Bookings, coupons: o.Coupons, notices: o.Notices, accounts: o.Accounts,
 		log: o.Log, metrics: newMetrics(o.Registry),
 		// Every request of a quiet hour, a glimpse of a crowd: a line costs as much as an answer.
 		glimpses: o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second, NextSampler: &zerolog.BasicSampler{N: 1000}}),
 		patterns: map[string]bool{}, hot: map[[2]string]bool{},
-		workTimeout: cmp.Or(o.WorkTimeout, 5*time.Second),
+		workTimeout: cmp.Or(o.WorkTimeout, 5*time.Second), writeTimeout: cmp.Or(o.WriteTimeout, 10*time.Second),
 	}
 	a.app = fiber.New(fiber.Config{
 		StrictRouting: true, // one address per thing: /v1/sales/7/ is not /v1/sales/7
@@ -124,7 +158,7 @@ func New(o Options) *API {
 		ReadBufferSize: cmp.Or(o.HeaderLimit, 8<<10),
 		Concurrency:    cmp.Or(o.Concurrency, 1<<16),
 		ReadTimeout:    cmp.Or(o.ReadTimeout, 5*time.Second),
-		WriteTimeout:   cmp.Or(o.WriteTimeout, 10*time.Second),
+		WriteTimeout:   a.writeTimeout,
 		IdleTimeout:    cmp.Or(o.IdleTimeout, 60*time.Second),
 
 		DisablePreParseMultipartForm: true, // a form is none of our bodies and must not reach the disk

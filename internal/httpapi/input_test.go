@@ -21,6 +21,8 @@ type input struct {
 	body     object              // one that would be taken; nil: the route takes none
 	optional bool                // whether there need be no body
 	may      []string            // fields that may be left out
+	also     []string            // fields that are tried though they do not go with the body
+	with     string              // query that the route cannot do without
 	bad      map[string][]string // raw values that a field must not have
 	params   map[string][]string // texts that a parameter must not have
 	keyed    bool                // whether it reads an Idempotency-Key
@@ -36,7 +38,11 @@ var (
 	noCursor = []string{"", "x", "AQE", strings.Repeat("A", cursorLength), strings.Repeat("A", 5000), "%00", "%F0%9F%8F%AE"}
 	noNumber = []string{"0", "-1", "+1", "01", "1.0", "", "x", "9007199254740992"}
 	noMoment = []string{"2030-01-31", "2030-01-31T18:00:00+01:00", "1893456000", "", "yesterday"} // a plus is a space in a query
-	noStatus = []string{"queued", "rejected", "Confirmed", "", "x"}
+	noStatus = []string{"queued", "Confirmed", "", "x"}
+	noCount  = slices.DeleteFunc(slices.Clone(noWhole), func(raw string) bool { return raw == "0" })
+	noHours  = []string{`null`, `1`, `"11:00-21:00"`, `[]`, `{}`, `{"mon":null}`, `{"mon":1}`, `{"Mon":"11:00-21:00"}`, `{"mon":"11:00-21:00","day":"11:00-21:00"}`,
+		`{"mon":"11-21"}`, `{"mon":"11:00–21:00"}`, `{"mon":"9:00-21:00"}`, `{"mon":"11:00-24:00"}`, `{"mon":"11:10-21:00"}`, `{"mon":"11:00-21:00","mon":"11:00-21:00"}`, `{"mon":"21:00-11:00"}`, `{"mon":""}`}
+	noCoupon = append([]string{`""`, `"x"`, `"` + strings.ToUpper(aCoupon.String()) + `"`, `"{` + aCoupon.String() + `}"`}, noText...)
 )
 
 func inputs(h *house) map[string]input {
@@ -44,33 +50,27 @@ func inputs(h *house) map[string]input {
 	open := h.sale(-time.Second, time.Hour, of(seller.Account))
 	later := h.sale(time.Hour, 2*time.Hour, of(seller.Account))
 	receipt := h.bid(open, buyer.Access, 1, 1000).text("receipt")
+	chairs := h.sale(-time.Second, time.Hour, of(seller.Account), chair)
+	held := h.reserve(chairs, buyer.Access, 1).text("receipt")
+	coupons, seats := h.sale(-time.Second, time.Hour, of(seller.Account), voucher), h.sale(-time.Second, time.Hour, of(seller.Account), evening)
+	store, slots := h.place(seller.Account)
+	storeID, booked := fmt.Sprint(store.ID), h.book(store, slots[0], buyer.Access).text("receipt")
 	openID, laterID := fmt.Sprint(open.ID), fmt.Sprint(later.ID)
 	at := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
-	terms := object{
-		{"title", `"Lamp"`}, {"description", `"It shines."`}, {"kind", `"auction"`}, {"stock", "10"}, {"limit", "3"}, {"show_stock", "true"},
-		{"opens_at", quote(at)}, {"closes_at", quote(at.Add(10 * time.Minute))}, {"refund_window", "3600"},
-		{"policy", `"constant"`}, {"start_price", "1000"}, {"drop", "10"}, {"period", "60"},
-	}
-	badTerms := map[string][]string{
-		"title":         append([]string{`""`, `"  "`, `"a\u0000b"`, `"a\nb"`, `"\u007f"`, `"` + strings.Repeat("ü", 201) + `"`}, noText...),
-		"description":   append([]string{`"a\u0000b"`, `"\u0007"`, `"` + strings.Repeat("x", 4001) + `"`}, noText...),
-		"kind":          append([]string{`""`, `"Auction"`, `"coupon"`, `"reservation"`, `"event"`}, noText...),
-		"stock":         append([]string{`1000000001`, `2`}, noWhole...),
-		"limit":         append([]string{`1000000001`}, noWhole...),
-		"show_stock":    noTruth,
-		"opens_at":      append([]string{quote(time.Now().Add(-time.Minute).UTC().Truncate(time.Second))}, noTime...),
-		"closes_at":     append([]string{quote(at), quote(at.Add(61 * time.Minute)), quote(at.Add(61 * time.Second))}, noTime...),
-		"refund_window": append([]string{`7776001`}, slices.DeleteFunc(slices.Clone(noWhole), func(raw string) bool { return raw == "0" })...),
-		"policy":        append([]string{`""`, `"linear"`, `"Constant"`}, noText...),
-		"start_price":   append([]string{`90`}, noWhole...),
-		"drop":          append([]string{`1000`, `1001`}, noWhole...),
-		"rate":          append([]string{`1`, `5001`}, noWhole...), // 1 is right in itself, but not for this policy
-		"period":        append([]string{`3601`, `7`}, noWhole...),
-	}
+	terms, badTerms := offers(at)
 	refreshToken := input{body: object{{"refresh_token", `"x.y"`}}, bad: map[string][]string{"refresh_token": noText}}
 	list := func(more map[string][]string) map[string][]string {
 		more["limit"], more["cursor"] = noLimit, noCursor
 		return more
+	}
+	edit := func(kind sale.Kind, id string) input {
+		in := input{by: seller, thing: id, body: terms[kind], keyed: true, bad: badTerms(kind), also: append([]string{"grow_by", "extend_to"}, foreign[kind]...)}
+		for _, f := range in.body {
+			in.may = append(in.may, f[0])
+		}
+		in.bad["grow_by"] = append([]string{"5"}, noWhole...) // 5 is right, but not with others
+		in.bad["extend_to"] = append([]string{quote(at.Add(2 * time.Hour))}, noTime...)
+		return in
 	}
 	return map[string]input{
 		"POST /v1/auth/signup": {
@@ -95,7 +95,9 @@ func inputs(h *house) map[string]input {
 				"current_password": noText,
 				"email":            append([]string{`""`, `"a"`, `"a@b@c"`}, noText...),
 				"password":         append([]string{`"1234567"`, `"` + strings.Repeat("x", 73) + `"`}, noText...),
+				"notices":          noTruth,
 			},
+			also: []string{"notices"},
 		},
 		"DELETE /v1/me":     {by: buyer, body: object{{"current_password", `"wrong"`}}, bad: map[string][]string{"current_password": noText}},
 		"GET /v1/me/wallet": {by: buyer, params: list(map[string][]string{})},
@@ -105,38 +107,98 @@ func inputs(h *house) map[string]input {
 		},
 		"GET /v1/me/receipts": {by: buyer, params: list(map[string][]string{"sale": noNumber, "status": noStatus})},
 
+		"GET /v1/me/orders":  {by: buyer, params: list(map[string][]string{"status": {"", "Paid", "held", "x"}})},
+		"GET /v1/me/coupons": {by: buyer, params: list(map[string][]string{"state": {"", "Used", "open", "x"}})},
+		"GET /v1/me/notices": {by: buyer, params: list(map[string][]string{"unread": {"", "1", "yes", "True"}})},
+		"POST /v1/me/notices/read": {
+			by: buyer, body: object{{"ids", "[1]"}}, may: []string{"ids"}, also: []string{"all"},
+			bad: map[string][]string{
+				"ids": {`null`, `1`, `"1"`, `{}`, `[]`, `[0]`, `[-1]`, `["1"]`, `[1.5]`, `[null]`, `[[1]]`, `[1,2.0]`, `[1` + strings.Repeat(",1", 100) + `]`},
+				"all": noTruth,
+			},
+		},
+
 		"POST /v1/sales": {
-			by: seller, body: terms, bad: badTerms, keyed: true,
-			may: []string{"description", "kind", "show_stock", "refund_window", "rate"},
+			by: seller, body: terms[sale.Auction], bad: badTerms(sale.Auction), keyed: true, also: foreign[sale.Auction],
+			may: []string{"description", "kind", "show_stock", "refund_window"},
+		},
+		"POST /v1/sales reservation": {
+			by: seller, body: terms[sale.Reservation], bad: badTerms(sale.Reservation), keyed: true, also: foreign[sale.Reservation],
+			may: []string{"description", "kind", "show_stock", "refund_window", "hold", "line", "max_bypass"},
+		},
+		"POST /v1/sales coupon": {
+			by: seller, body: terms[sale.Coupon], bad: badTerms(sale.Coupon), keyed: true, also: foreign[sale.Coupon],
+			may: []string{"description", "kind", "show_stock", "refund_window", "limit", "valid_from"},
+		},
+		"POST /v1/sales event": {
+			by: seller, body: terms[sale.Event], bad: badTerms(sale.Event), keyed: true, also: foreign[sale.Event],
+			may: []string{"description", "kind", "show_stock", "refund_window", "hold", "line", "max_bypass", "starts_at"},
 		},
 		"GET /v1/sales": {params: list(map[string][]string{
 			"kind": {"", "Auction", "x"}, "state": {"", "opened", "queued"}, "seller": noNumber, "order": {"", "price", "--opens_at", "opens_at,closes_at", "id"},
 		})},
-		"GET /v1/sales/:id":        {thing: openID},
-		"GET /v1/sales/:id/prices": {thing: openID},
-		"PATCH /v1/sales/:id": {
-			by: seller, thing: laterID, body: terms, keyed: true,
-			may: []string{"title", "description", "kind", "stock", "limit", "show_stock", "opens_at", "closes_at", "refund_window", "policy", "start_price", "drop", "period"},
-			bad: func() map[string][]string {
-				bad := map[string][]string{"grow_by": append([]string{"5"}, noWhole...)} // 5 is right, but not with others
-				for name, values := range badTerms {
-					bad[name] = values
-				}
-				return bad
-			}(),
-		},
-		"DELETE /v1/sales/:id": {by: seller, thing: laterID},
+		"GET /v1/sales/:id":               {thing: openID},
+		"GET /v1/sales/:id/prices":        {thing: openID},
+		"PATCH /v1/sales/:id":             edit(sale.Auction, laterID),
+		"PATCH /v1/sales/:id reservation": edit(sale.Reservation, fmt.Sprint(h.sale(time.Hour, 2*time.Hour, of(seller.Account), chair).ID)),
+		"PATCH /v1/sales/:id coupon":      edit(sale.Coupon, fmt.Sprint(h.sale(time.Hour, 2*time.Hour, of(seller.Account), voucher).ID)),
+		"PATCH /v1/sales/:id event":       edit(sale.Event, fmt.Sprint(h.sale(time.Hour, 2*time.Hour, of(seller.Account), evening).ID)),
+		"DELETE /v1/sales/:id":            {by: seller, thing: laterID},
 		"GET /v1/sales/:id/receipts": {by: seller, thing: openID, params: list(map[string][]string{
 			"status": noStatus, "buyer": noNumber, "from": noMoment, "to": noMoment,
 		})},
 		"GET /v1/sales/:id/summary": {by: seller, thing: openID},
 		"POST /v1/sales/:id/bids": {
-			by: buyer, thing: openID, body: object{{"quantity", "1"}, {"price", "1000"}, {"exact", "false"}}, may: []string{"exact"}, keyed: true,
-			bad: map[string][]string{"quantity": append([]string{"1000000001", "9007199254741"}, noWhole...), "price": noWhole, "exact": noTruth},
+			by: buyer, thing: openID, body: object{{"quantity", "1"}, {"price", "1000"}, {"exact", "false"}, {"coupon", quoteID(aCoupon)}},
+			may: []string{"exact", "coupon"}, keyed: true,
+			bad: map[string][]string{"quantity": append([]string{"1000000001", "9007199254741"}, noWhole...), "price": noWhole, "exact": noTruth, "coupon": noCoupon},
 		},
+		"POST /v1/sales/:id/reservations": {
+			by: buyer, thing: fmt.Sprint(chairs.ID), body: object{{"quantity", "1"}, {"coupon", quoteID(aCoupon)}}, may: []string{"coupon"}, keyed: true,
+			bad: map[string][]string{"quantity": append([]string{"1000000001"}, noWhole...), "coupon": noCoupon},
+		},
+		"POST /v1/sales/:id/claims": {by: buyer, thing: fmt.Sprint(coupons.ID), body: object{}, optional: true, keyed: true},
+		"POST /v1/sales/:id/joins": {
+			by: buyer, thing: fmt.Sprint(seats.ID), body: object{{"quantity", "1"}}, keyed: true,
+			bad: map[string][]string{"quantity": append([]string{"1000000001"}, noWhole...)},
+		},
+		"PUT /v1/sales/:id/watch":    {by: buyer, thing: laterID},
+		"DELETE /v1/sales/:id/watch": {by: buyer, thing: laterID},
+		"GET /v1/coupons":            {by: buyer, params: list(map[string][]string{})},
 
 		"GET /v1/receipts/:id":         {by: buyer, thing: receipt},
 		"POST /v1/receipts/:id/refund": {by: buyer, thing: receipt, body: object{}, optional: true, keyed: true},
+		"POST /v1/receipts/:id/pay":    {by: buyer, thing: held, body: object{}, optional: true, keyed: true},
+		"POST /v1/receipts/:id/cancel": {by: buyer, thing: held, body: object{}, optional: true, keyed: true},
+		"POST /v1/receipts/:id/change": {
+			by: buyer, thing: booked, body: object{{"slot", quote(slots[1].Time())}}, keyed: true, bad: map[string][]string{"slot": noTime},
+		},
+		"PUT /v1/receipts/:id/attendance": {
+			by: seller, thing: h.visited(store, buyer.Account), body: object{{"attendance", `"completed"`}},
+			bad: map[string][]string{"attendance": append([]string{`""`, `"Completed"`, `"no show"`}, noText...)},
+		},
+
+		"POST /v1/stores": {
+			by: seller, keyed: true, may: []string{"description", "unit_price", "refund_window", "hold", "days_ahead"}, bad: badStore,
+			body: object{{"title", `"Noodles"`}, {"description", `"Hot."`}, {"time_zone", `"Asia/Seoul"`}, {"tables", "3"}, {"hours", `{"mon":"11:00-21:00"}`},
+				{"unit_price", "50"}, {"refund_window", "3600"}, {"hold", "60"}, {"days_ahead", "2"}},
+		},
+		"GET /v1/stores":     {params: list(map[string][]string{"seller": noNumber})},
+		"GET /v1/stores/:id": {thing: storeID},
+		"PATCH /v1/stores/:id": {
+			by: seller, thing: storeID, may: []string{"title", "description", "tables", "hours", "days_ahead"},
+			body: object{{"title", `"Noodles"`}, {"description", `"Hot."`}, {"tables", "3"}, {"hours", `{"mon":"11:00-21:00"}`}, {"days_ahead", "2"}},
+			bad: map[string][]string{"title": badStore["title"], "description": badStore["description"], "tables": badStore["tables"],
+				"hours": badStore["hours"], "days_ahead": badStore["days_ahead"], "time_zone": {`"UTC"`}, "hold": {"60"}, "unit_price": {"1"}},
+			also: []string{"time_zone", "hold", "unit_price"},
+		},
+		"DELETE /v1/stores/:id": {by: seller, thing: storeID},
+		"GET /v1/stores/:id/slots": {thing: storeID, with: "?day=2030-01-31", params: map[string][]string{
+			"day": {"", "2030-1-31", "2030-02-30", "20300131", "tomorrow", "2030-01-31T00:00:00Z", "-2030-01-31", "0000-01-01", "9999-01-01"},
+		}},
+		"POST /v1/stores/:id/reservations": {
+			by: buyer, thing: storeID, body: object{{"slot", quote(slots[1].Time())}}, keyed: true, bad: map[string][]string{"slot": noTime},
+		},
 	}
 }
 
@@ -147,11 +209,14 @@ func TestBadInputEverywhere(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	all := inputs(h)
-	routes := routesOf(t, h.api)
-	for _, name := range missing(routes, all) {
+	routes, covered := routesOf(t, h.api), map[string]bool{}
+	for name := range all {
+		covered[routeOf(name)] = true
+	}
+	for _, name := range missing(routes, covered) {
 		t.Errorf("%s has no input", name)
 	}
-	for _, name := range missing(all, routes) {
+	for _, name := range missing(covered, routes) {
 		t.Errorf("%s is no route", name)
 	}
 	before, queued := h.record(), len(h.queued())
@@ -159,7 +224,7 @@ func TestBadInputEverywhere(t *testing.T) {
 		t.Run(strings.ReplaceAll(name, "/", "|"), func(t *testing.T) {
 			h := *h
 			h.t = t
-			method, path, _ := strings.Cut(name, " ")
+			method, path, _ := strings.Cut(routeOf(name), " ")
 			b := battery{&h, method, path, in}
 			b.paths()
 			b.query()
@@ -180,6 +245,9 @@ func TestBadInputEverywhere(t *testing.T) {
 		t.Errorf("a fault of ours: %s", h.log)
 	}
 }
+
+// routeOf is the route of a row, without the part of it that the row is about.
+func routeOf(row string) string { return strings.Join(strings.Fields(row)[:2], " ") }
 
 // battery is everything that one route must refuse.
 type battery struct {
@@ -225,6 +293,9 @@ func (b battery) paths() {
 		return
 	}
 	code, bad := "unknown_sale", []string{"0", "-1", "+1", "01", "1.0", "x", "9223372036854775808", "%00", "%20" + b.in.thing, "999999"}
+	if strings.HasPrefix(b.path, storesPath) {
+		code = "unknown_store"
+	}
 	if strings.HasPrefix(b.path, receiptsPath) {
 		code, bad = "unknown_receipt", []string{"0", "x", strings.ToUpper(b.in.thing), strings.ReplaceAll(b.in.thing, "-", ""), "{" + b.in.thing + "}",
 			uuid.Nil.String(), uuid.NewString(), sale.NewReceiptID(3).String(), sale.NewReceiptID(4000).String()}
@@ -234,7 +305,7 @@ func (b battery) paths() {
 		body = `{"title":"Lamp"}`
 	}
 	for _, thing := range bad {
-		b.want(b.ask(b.method, b.at(thing), b.in.by.Access, body), 404, code)
+		b.want(b.ask(b.method, b.at(thing)+b.in.with, b.in.by.Access, body), 404, code)
 	}
 }
 
@@ -314,7 +385,7 @@ func (b battery) fields() {
 		}
 	}
 	for name := range b.in.bad {
-		if !slices.ContainsFunc(b.in.body, func(f [2]string) bool { return f[0] == name }) && !slices.Contains([]string{"rate", "grow_by"}, name) {
+		if !slices.ContainsFunc(b.in.body, func(f [2]string) bool { return f[0] == name }) && !slices.Contains(b.in.also, name) {
 			b.t.Errorf("%s is no field", name)
 		}
 	}

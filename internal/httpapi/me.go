@@ -17,6 +17,7 @@ type profileBody struct {
 	Account   int64         `json:"account"`
 	Role      accounts.Role `json:"role"`
 	Email     string        `json:"email,omitempty"` // of an account that can sign in
+	Notices   bool          `json:"notices"`         // whether it is told what becomes of its requests
 	CreatedAt time.Time     `json:"created_at"`
 }
 
@@ -24,7 +25,7 @@ func showProfile(c *fiber.Ctx, p accounts.Profile, err error) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(profileBody{Account: p.Account, Role: p.Role, Email: p.Email, CreatedAt: inMillis(p.CreatedAt)})
+	return c.JSON(profileBody{Account: p.Account, Role: p.Role, Email: p.Email, Notices: p.Notices, CreatedAt: inMillis(p.CreatedAt)})
 }
 
 // showMe is GET /v1/me.
@@ -37,14 +38,17 @@ func (a *API) showMe(ctx context.Context, c *fiber.Ctx, who accounts.Who) error 
 func (a *API) changeMe(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
 	var changes accounts.Changes
 	if err := readObject(c,
-		field{name: "current_password", read: into(&changes.CurrentPassword, quoted(anyText))},
+		field{name: "current_password", read: into(&changes.CurrentPassword, quoted(anyText)), optional: true, needed: func() bool {
+			return changes.Email != nil || changes.Password != nil // it is not asked for a switch
+		}},
 		field{name: "email", read: given(&changes.Email, quoted(anyText)), optional: true},
 		field{name: "password", read: given(&changes.Password, quoted(anyText)), optional: true},
+		field{name: "notices", read: given(&changes.Notices, truth), optional: true},
 	); err != nil {
 		return err
 	}
-	if changes.Email == nil && changes.Password == nil {
-		return invalid(wholeBody, "must have email or password")
+	if changes.Email == nil && changes.Password == nil && changes.Notices == nil {
+		return invalid(wholeBody, "must have email, password or notices")
 	}
 	profile, err := a.accounts.Change(ctx, who, changes)
 	return showProfile(c, profile, wrongPassword(err))

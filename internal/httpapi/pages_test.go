@@ -235,7 +235,7 @@ func TestReceiptLists(t *testing.T) {
 		t.Errorf("%s", r.raw)
 	}
 	sum := h.ask("GET", fmt.Sprintf("/v1/sales/%d/summary", s.ID), seller.Access, "")
-	want := `{"sale":` + fmt.Sprint(s.ID) + `,"state":"closed","stock":{"total":10,"free":7,"held":0,"sold":3},"revenue":2000,"refunded":1000,"paid_out":false,"receipts":{"confirmed":2,"refunded":1}}`
+	want := `{"sale":` + fmt.Sprint(s.ID) + `,"state":"closed","stock":{"total":10,"free":7,"held":0,"sold":3},"revenue":2000,"refunded":1000,"paid_out":false,"receipts":{"confirmed":2,"refunded":1,"rejected":1},"rejections":{"over_limit":1}}`
 	if sum.raw != want {
 		t.Errorf("summary\n%s, want\n%s", sum.raw, want)
 	}
@@ -254,10 +254,15 @@ func TestCursorOfAnotherList(t *testing.T) {
 	one, two := h.rich(accounts.Buyer, 10_000), h.rich(accounts.Buyer, 10_000)
 	s := h.sale(-time.Second, time.Hour, of(seller.Account))
 	h.sale(-time.Second, time.Hour, of(seller.Account))
+	chairs := h.sale(-time.Second, time.Hour, of(seller.Account), chair)
 	for _, by := range []person{one, two} {
 		for range 2 {
 			h.settled(by.Access, h.bid(s, by.Access, 1, 1000).text("receipt"))
+			h.settled(by.Access, h.reserve(chairs, by.Access, 1).text("receipt"))
+			gift := h.sale(-time.Second, time.Hour, of(seller.Account), voucher)
+			h.done("POST", fmt.Sprintf("/v1/sales/%d/claims", gift.ID), by.Access, "")
 		}
+		h.place(seller.Account)
 	}
 	lists := []struct{ token, path string }{
 		{"", "/v1/sales?limit=1"},
@@ -268,6 +273,18 @@ func TestCursorOfAnotherList(t *testing.T) {
 		{one.Access, "/v1/me/receipts?limit=1&status=confirmed"},
 		{one.Access, "/v1/me/wallet?limit=1"},
 		{two.Access, "/v1/me/wallet?limit=1"},
+		{one.Access, "/v1/me/orders?limit=1"},
+		{two.Access, "/v1/me/orders?limit=1"},
+		{one.Access, "/v1/me/orders?limit=1&status=pending"},
+		{one.Access, "/v1/me/coupons?limit=1"},
+		{two.Access, "/v1/me/coupons?limit=1&state=usable"},
+		{one.Access, "/v1/me/notices?limit=1"},
+		{two.Access, "/v1/me/notices?limit=1"},
+		{one.Access, "/v1/me/notices?limit=1&unread=true"},
+		{one.Access, "/v1/coupons?limit=1"}, // of the other one's two
+		{two.Access, "/v1/coupons?limit=1"},
+		{"", "/v1/stores?limit=1"},
+		{"", fmt.Sprintf("/v1/stores?limit=1&seller=%d", seller.Account)},
 		{seller.Access, fmt.Sprintf("/v1/sales/%d/receipts?limit=1", s.ID)},
 		{seller.Access, fmt.Sprintf("/v1/sales/%d/receipts?limit=1&buyer=%d", s.ID, one.Account)},
 	}

@@ -74,7 +74,13 @@ func (h *house) record() string {
 			(select md5(string_agg(w::text, ',' order by id)) from wallets w),
 			(select md5(string_agg(e::text, ',' order by id)) from entries e),
 			(select md5(string_agg(s::text, ',' order by id)) from sales s),
-			(select md5(string_agg(r::text, ',' order by id)) from receipts r))`)
+			(select md5(string_agg(r::text, ',' order by id)) from receipts r),
+			(select md5(string_agg(s::text, ',' order by id)) from stores s),
+			(select md5(string_agg(c::text, ',' order by id)) from coupons c),
+			(select md5(string_agg(o::text, ',' order by receipt)) from orders o),
+			(select md5(string_agg(n::text, ',' order by id)) from notices n),
+			(select md5(string_agg(w::text, ',' order by sale, account)) from watches w),
+			(select md5(string_agg(a::text, ',' order by receipt)) from attendance a))`)
 }
 
 // offer is a body that makes a sale, ten seconds from now at the earliest, with

@@ -14,7 +14,10 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"sluice/internal/accounts"
+	"sluice/internal/admission"
+	"sluice/internal/bookings"
 	"sluice/internal/catalog"
+	"sluice/internal/notices"
 	"sluice/internal/sale"
 )
 
@@ -38,15 +41,23 @@ const (
 	notFound         code = "not_found"
 	unknownSale           = code(sale.RefusedUnknownSale)
 	unknownReceipt   code = "unknown_receipt"
+	unknownStore     code = "unknown_store"
+	unknownSlot      code = "unknown_slot"
 	methodNotAllowed code = "method_not_allowed"
 	requestTimeout   code = "request_timeout"
 	emailTaken       code = "email_taken"
 	accountBusy      code = "account_busy"
 	tooLate          code = "too_late"
+	tooEarly         code = "too_early"
+	hasOpened        code = "opened"
+	wrongKind        code = "wrong_kind"
+	storeLimit       code = "store_limit"
+	storeBooked      code = "store_booked"
 	tooMuch          code = "too_much"
 	bodyTooLarge     code = "body_too_large"
 	badMediaType     code = "unsupported_media_type"
 	invalidFields    code = "invalid_fields"
+	invalidSlot      code = "invalid_slot"
 	throttled        code = "throttled"
 	headerTooLarge   code = "header_too_large"
 	internal         code = "internal"
@@ -77,6 +88,8 @@ var answers = map[code]struct {
 	notFound:       {404, "There is nothing at this address"},
 	unknownSale:    {404, "There is no such sale"},
 	unknownReceipt: {404, "There is no such receipt, or it was a rejection and is forgotten"},
+	unknownStore:   {404, "There is no such store"},
+	unknownSlot:    {404, "This time of the store cannot be booked yet, or not any more"},
 
 	methodNotAllowed: {405, "This address does not know the method"},
 	requestTimeout:   {408, "The request took too long to arrive"},
@@ -84,6 +97,11 @@ var answers = map[code]struct {
 	emailTaken:                {409, "An account has this e-mail already"},
 	accountBusy:               {409, "A sale of this account is not paid out yet"},
 	tooLate:                   {409, "The sale is open or about to be: this may not change any more"},
+	tooEarly:                  {409, "The slot has not begun"},
+	hasOpened:                 {409, "The sale has opened already"},
+	wrongKind:                 {409, "A sale of this kind cannot be asked this"},
+	storeLimit:                {409, "You have as many open stores as one seller may have"},
+	storeBooked:               {409, "A slot to come is booked"},
 	tooMuch:                   {409, "The wallet, or all wallets together, cannot hold so much"},
 	code(sale.RefusedNotOpen): {409, "The sale is not open yet"},
 	code(sale.RefusedClosed):  {409, "The sale is closed"},
@@ -93,6 +111,7 @@ var answers = map[code]struct {
 	badMediaType: {415, "The body must be application/json, as it is"},
 
 	invalidFields:              {422, "Some fields are missing or break a rule"},
+	invalidSlot:                {422, "This is no time that the store can be booked for"},
 	code(sale.RefusedMismatch): {422, "This Idempotency-Key was used for another request"},
 
 	code(sale.RefusedRate): {429, "You ask too often"},
@@ -120,6 +139,11 @@ var words = []struct {
 	{accounts.ErrBusy, accountBusy},
 	{accounts.ErrTooMuch, tooMuch},
 	{catalog.ErrOpened, tooLate},
+	{admission.ErrKind, wrongKind},
+	{bookings.ErrTooMany, storeLimit},
+	{bookings.ErrBooked, storeBooked},
+	{bookings.ErrEarly, tooEarly},
+	{notices.ErrOpened, hasOpened},
 	{sale.ErrNotYours, notYours},
 	{sale.ErrUnavailable, unavailable},
 }

@@ -57,10 +57,11 @@ const (
 
 func (a *API) routes() []route {
 	const (
-		get, post, patch, del = fiber.MethodGet, fiber.MethodPost, fiber.MethodPatch, fiber.MethodDelete
+		get, post, put, patch, del = fiber.MethodGet, fiber.MethodPost, fiber.MethodPut, fiber.MethodPatch, fiber.MethodDelete
 
 		oneSale    = salesPath + ":id"
 		oneReceipt = receiptsPath + ":id"
+		oneStore   = storesPath + ":id"
 	)
 	return []route{
 		{post, "/v1/auth/signup", anybody, plain, "", a.signUp},
@@ -75,6 +76,10 @@ func (a *API) routes() []route {
 		{get, mePath + "/wallet", signedIn, paged, tokenInvalid, a.showWallet},
 		{post, mePath + "/wallet/topups", signedIn, plain, tokenInvalid, a.topUp},
 		{get, mePath + "/receipts", signedIn, paged, tokenInvalid, a.listMine},
+		{get, mePath + "/orders", signedIn, paged, tokenInvalid, a.listMyOrders},
+		{get, mePath + "/coupons", signedIn, paged, tokenInvalid, a.listMyCoupons},
+		{get, mePath + "/notices", signedIn, paged, tokenInvalid, a.listNotices},
+		{post, mePath + "/notices/read", signedIn, plain, tokenInvalid, a.readNotices},
 
 		{post, "/v1/sales", sellers, plain, tokenInvalid, a.createSale},
 		{get, "/v1/sales", public, paged, "", a.listSales},
@@ -85,9 +90,27 @@ func (a *API) routes() []route {
 		{get, oneSale + "/receipts", owners, paged, unknownSale, a.listOfSale},
 		{get, oneSale + "/summary", owners, plain, unknownSale, a.showSummary},
 		{post, oneSale + "/bids", buyers, hot, unknownSale, a.bid},
+		{post, oneSale + "/reservations", buyers, hot, unknownSale, a.reserve},
+		{post, oneSale + "/claims", buyers, hot, unknownSale, a.claim},
+		{post, oneSale + "/joins", buyers, hot, unknownSale, a.join},
+		{put, oneSale + "/watch", buyers, plain, unknownSale, a.watch},
+		{del, oneSale + "/watch", buyers, plain, unknownSale, a.unwatch},
+		{get, "/v1/coupons", buyers, paged, tokenInvalid, a.listClaimable},
 
 		{get, oneReceipt, signedIn, hot, unknownReceipt, a.showReceipt},
-		{post, oneReceipt + "/refund", buyers, hot, unknownReceipt, a.refund},
+		{post, oneReceipt + "/pay", buyers, hot, unknownReceipt, about(a.admission.Pay)},
+		{post, oneReceipt + "/cancel", buyers, hot, unknownReceipt, about(a.admission.Cancel)},
+		{post, oneReceipt + "/refund", buyers, hot, unknownReceipt, about(a.admission.Refund)},
+		{post, oneReceipt + "/change", buyers, hot, unknownReceipt, a.changeSlot},
+		{put, oneReceipt + "/attendance", sellers, plain, unknownReceipt, a.attend},
+
+		{post, "/v1/stores", sellers, plain, tokenInvalid, a.createStore},
+		{get, "/v1/stores", public, paged, "", a.listStores},
+		{get, oneStore, public, hot, unknownStore, a.showStore},
+		{patch, oneStore, sellers, plain, unknownStore, a.changeStore},
+		{del, oneStore, sellers, plain, unknownStore, a.closeStore},
+		{get, oneStore + "/slots", public, paged, unknownStore, a.listSlots},
+		{post, oneStore + "/reservations", buyers, hot, unknownStore, a.reserveSlot},
 	}
 }
 
@@ -130,7 +153,7 @@ func (a *API) admitted(c *fiber.Ctx, to access) (who accounts.Who, err error) {
 	return who, nil
 }
 
-// saleID and receiptID read the :id of a path in its one spelling. What cannot be
+// saleID (also of a store) and receiptID read the :id of a path in its one spelling. What cannot be
 // the name of anything names nothing: it is as unknown as one that is not there.
 func saleID(c *fiber.Ctx) (int64, error) { return parseSaleID(c.Params("id")) }
 

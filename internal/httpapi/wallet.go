@@ -22,7 +22,7 @@ type walletBody struct {
 type entryBody struct {
 	ID      int64     `json:"id"`
 	At      time.Time `json:"at"`
-	Kind    string    `json:"kind"`             // topup, bid, refund or payout
+	Kind    string    `json:"kind"`             // topup, or the verb of the request
 	Amount  int64     `json:"amount"`           // points; what left the wallet is below 0
 	Receipt uuid.UUID `json:"receipt,omitzero"` // of what the points moved for
 }

@@ -78,7 +78,8 @@ func (p *Process) ServeAPI(ctx context.Context, l net.Listener) error {
 		return errors.Join(errors.New("the API needs SLUICE_JWT_KEYS, to know who is asking"), l.Close())
 	}
 	api := httpapi.New(httpapi.Options{
-		Admission: p.Admission, Receipts: p.Receipts, Catalog: p.Catalog, Accounts: p.Accounts,
+		Admission: p.Admission, Receipts: p.Receipts, Catalog: p.Catalog,
+		Bookings: p.Bookings, Coupons: p.Coupons, Notices: p.Notices, Accounts: p.Accounts,
 		Log: p.log, Registry: p.Registry,
 	})
 	served := make(chan error, 1)

@@ -29,8 +29,11 @@ import (
 	"sluice/internal/accounts"
 	"sluice/internal/admission"
 	"sluice/internal/audit"
+	"sluice/internal/bookings"
 	"sluice/internal/catalog"
+	"sluice/internal/coupons"
 	"sluice/internal/ledger"
+	"sluice/internal/notices"
 	"sluice/internal/partition"
 	"sluice/internal/receipts"
 	"sluice/internal/sessions"
@@ -43,6 +46,9 @@ type Process struct {
 	Admission *admission.Admission
 	Receipts  *receipts.Receipts
 	Catalog   *catalog.Catalog
+	Bookings  *bookings.Bookings
+	Coupons   *coupons.Coupons
+	Notices   *notices.Notices
 	Accounts  *accounts.Accounts // nil without token keys: then RunAPI refuses
 	Audit     *audit.Audit
 	Registry  *prometheus.Registry // Go, process and build metrics, and those of every loop that runs
@@ -87,6 +93,9 @@ func Open(ctx context.Context, c Config, log zerolog.Logger) (_ *Process, err er
 	p.Admission = admission.New(p.store, p.ledger, c.limits(), p.Registry)
 	p.Receipts = receipts.New(p.store, p.ledger)
 	p.Catalog = catalog.New(p.store, p.ledger)
+	p.Bookings = bookings.New(p.store, p.ledger)
+	p.Coupons = coupons.New(p.ledger)
+	p.Notices = notices.New(p.ledger)
 	p.Audit = audit.New(p.store, p.ledger)
 	if c.JWTKeys == "" {
 		return p, nil

@@ -16,14 +16,14 @@ import (
 type demo struct {
 	process.Config `embed:""`
 
-	Buyers int           `default:"5000" placeholder:"N" help:"How many buyers bid. Default: ${default}."`
-	Spread time.Duration `default:"8s" placeholder:"TIME" help:"The time after opening in which they all bid, at most 30s. Default: ${default}."`
+	Buyers int           `default:"5000" placeholder:"N" help:"How many buyers bid in the auction; the other crowds are sized after it. Default: ${default}."`
+	Spread time.Duration `default:"8s" placeholder:"TIME" help:"The time after opening in which they all ask, at most 30s. Default: ${default}."`
 	Exit   bool          `help:"End after the report; else it keeps serving until Ctrl-C."`
 	JSON   bool          `name:"json" help:"Print the report as one JSON object, and nothing else, on standard output."`
 }
 
 func (demo) Help() string {
-	return `It starts everything as "up" does, makes a seller, an auction (100 units, a price of 10,000 points that falls by 100 every second for a minute) and buyers with points. Every buyer bids over HTTP at a random moment and polls the receipt to its end. Then comes the report: requests, accepted, refused, outcomes, units sold, points moved, bids per second, time to the verdict, and an audit of the whole record.
+	return `It starts everything as "up" does, and makes a seller with four sales and buyers with points: an auction (100 units, a price of 10,000 points that falls by 100 every second for a minute), a reservation (held for two seconds, then to be paid, with a waiting line), coupons, and an event with a waiting line. Every buyer asks over HTTP at a random moment and polls the receipt to its end; some pay, some cancel, some let a hold expire, some use a coupon. Then comes the report, one row per kind: requests, accepted, refused, units sold, points moved, time to the verdict, and an audit of the whole record.
 
 A port that is taken is replaced by a free one.
 

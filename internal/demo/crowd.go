@@ -11,35 +11,41 @@ import (
 	"sluice/client"
 )
 
-// story is what became of one bid. Its times are the buyer's.
+// story is what became of one request. Its times are the buyer's.
 type story struct {
+	kind     client.Kind // of the sale
+	verb     client.Verb
 	refused  string    // code of the refusal at the door; then there is nothing else
-	receipt  string    // ID; "" if he never got an answer
 	sent     time.Time // the first POST that was answered in the end
-	accepted time.Time
-	decided  time.Time // zero: unfinished
-	status   string
-	reason   string
-	quantity int64
-	price    int64 // per unit, paid
-	named    int64 // per unit, at most
+	accepted time.Time // zero: he never got an answer
+	decided  time.Time // read as anything but queued; zero: unfinished
+	last     client.Receipt
+	named    int64 // per unit, at most, of a bid
+	moved    int64 // points, to or from the buyer
 	twice    bool  // the same key got a second receipt
+	stale    bool  // promoted with the clock of somebody else's hold
 }
 
-// crowd is all buyers, and a count of them for those who watch.
+// crowd is everybody who asks, and a count of it for those who watch.
 type crowd struct {
 	Options
-	api     *client.Client
-	lot     client.Sale
-	prices  []client.Step // of the lot
-	stories []story
+	api    *client.Client
+	lots   map[client.Kind]client.Sale
+	prices []client.Step // of the auction
 
-	sent, accepted, refused, confirmed, rejected atomic.Int64
+	mu      sync.Mutex
+	stories []*story
+
+	sent, accepted, refused, decided, confirmed, rejected atomic.Int64
 }
 
-// priceAt is the price of the lot at t.
+func newCrowd(o Options, api *client.Client, lots map[client.Kind]client.Sale, prices []client.Step) *crowd {
+	return &crowd{Options: o, api: api, lots: lots, prices: prices}
+}
+
+// priceAt is the price of the auction at t.
 func (c *crowd) priceAt(t time.Time) int64 {
-	price := c.lot.StartPrice
+	price := c.lots[client.Auction].StartPrice
 	for _, step := range c.prices {
 		if step.At.After(t) {
 			break
@@ -49,17 +55,17 @@ func (c *crowd) priceAt(t time.Time) int64 {
 	return price
 }
 
-// bid lets everybody bid at his moment, and returns when all have their verdict,
-// or when nothing has moved for too long. Its only error is that ctx ended.
-func (c *crowd) bid(ctx context.Context, buyers []buyer) error {
+// play lets everybody ask at his moment, and returns when all journeys are at their
+// end, or when nothing has moved for too long. Its only error is that ctx ended.
+func (c *crowd) play(ctx context.Context, people []person) error {
 	work, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	opening := time.Now()
 	var all sync.WaitGroup
-	for i, b := range buyers {
+	for i, who := range people {
 		all.Go(func() {
-			if wait(work, time.Until(opening.Add(b.after))) == nil {
-				c.play(work, b, &c.stories[i])
+			if wait(work, time.Until(opening.Add(who.after))) == nil {
+				c.journey(work, who, fmt.Sprintf("demo-%d", i))
 			}
 		})
 	}
@@ -70,48 +76,51 @@ func (c *crowd) bid(ctx context.Context, buyers []buyer) error {
 	return ctx.Err()
 }
 
-// play is one buyer: he looks at the price, bids, and waits for his verdict.
-func (c *crowd) play(ctx context.Context, b buyer, s *story) {
-	api := c.api.With(client.WithToken(b.token))
-	seen := c.priceAt(time.Now())
-	s.named, s.quantity = seen-seen*b.cut/100, b.quantity
-	ask := client.Bid{Quantity: b.quantity, Price: s.named}
+// post sends a request of the key and waits until it is decided. It answers nil
+// when there is no receipt, or none that was decided.
+func (c *crowd) post(ctx context.Context, s story, again bool, send func() (client.Receipt, error), api *client.Client) *story {
+	told := &s
+	c.mu.Lock()
+	c.stories = append(c.stories, told)
+	c.mu.Unlock()
 	c.sent.Add(1)
 	s.sent = time.Now()
-	receipt, err := c.post(ctx, api, b.key, ask)
+	receipt, err := c.patiently(ctx, send)
 	switch code := client.CodeOf(err); {
 	case err == nil:
 	case code != "" && ctx.Err() == nil:
 		s.refused = string(code)
 		c.refused.Add(1)
-		return
+		return nil
 	default:
-		return // never answered
+		return nil // never answered
 	}
-	s.accepted, s.receipt = time.Now(), receipt.ID
+	s.accepted, s.last = time.Now(), receipt
 	c.accepted.Add(1)
-	if b.again {
-		if second, err := c.post(ctx, api, b.key, ask); err == nil {
-			s.twice = second.ID != s.receipt
+	if again {
+		if second, err := c.patiently(ctx, send); err == nil {
+			s.twice = second.ID != receipt.ID
 		}
 	}
 	if receipt, err = api.Wait(ctx, receipt); err != nil {
-		return // unfinished
+		return nil // unfinished
 	}
-	s.decided = time.Now()
-	s.status, s.reason, s.price = string(receipt.Status), string(receipt.Reason), receipt.UnitPrice
-	if receipt.Status == client.Rejected {
+	s.decided, s.last = time.Now(), receipt
+	c.decided.Add(1)
+	switch receipt.Status {
+	case client.Rejected:
 		c.rejected.Add(1)
-	} else {
+	case client.Confirmed:
 		c.confirmed.Add(1)
 	}
+	return told
 }
 
-// post sends a bid, always under the same key. A buyer whose clock is a little
-// ahead of the sale's is told that it is not open, and comes again.
-func (c *crowd) post(ctx context.Context, api *client.Client, key string, ask client.Bid) (client.Receipt, error) {
+// patiently sends a request until it is open: a buyer whose clock is a little ahead
+// of the sale's is told that it is not, and comes again.
+func (c *crowd) patiently(ctx context.Context, send func() (client.Receipt, error)) (client.Receipt, error) {
 	for {
-		receipt, err := api.Bid(ctx, c.lot.ID, ask, client.WithKey(key))
+		receipt, err := send()
 		var no *client.Problem
 		if !errors.As(err, &no) || no.Code != client.CodeNotOpen {
 			return receipt, err
@@ -139,7 +148,7 @@ func (c *crowd) watch(done <-chan struct{}, opening time.Time, giveUp func()) {
 		case <-tick.C:
 		}
 		c.show(opening, false)
-		sum := c.sent.Load() + c.accepted.Load() + c.refused.Load() + c.rejected.Load() + c.confirmed.Load()
+		sum := c.sent.Load() + c.accepted.Load() + c.refused.Load() + c.decided.Load()
 		switch {
 		case sum != last:
 			moved, last = time.Now(), sum
@@ -155,10 +164,10 @@ func (c *crowd) show(opening time.Time, end bool) {
 		return
 	}
 	now := time.Now()
-	decided := c.confirmed.Load() + c.rejected.Load()
+	accepted, decided := c.accepted.Load(), c.decided.Load()
 	line := fmt.Sprintf("%5.1f s  price %s  sent %s  accepted %s  confirmed %s  rejected %s  queue %s  refused %s",
-		now.Sub(opening).Seconds(), grouped(c.priceAt(now)), grouped(c.sent.Load()), grouped(c.accepted.Load()),
-		grouped(c.confirmed.Load()), grouped(c.rejected.Load()), grouped(max(c.accepted.Load()-decided, 0)), grouped(c.refused.Load()))
+		now.Sub(opening).Seconds(), grouped(c.priceAt(now)), grouped(c.sent.Load()), grouped(accepted),
+		grouped(c.confirmed.Load()), grouped(c.rejected.Load()), grouped(max(accepted-decided, 0)), grouped(c.refused.Load()))
 	before, after := "", "\n"
 	if c.Terminal {
 		before = "\r\x1b[K" // back to the start, and clear the line

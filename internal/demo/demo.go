@@ -1,16 +1,19 @@
-// Package demo is the main job, shown and proved in half a minute: an auction
-// whose price falls every second, thousands of buyers who bid over real HTTP,
-// every receipt polled to its end, and an audit of the whole record.
+// Package demo is the main job, shown and proved in half a minute: four sales, one
+// of each kind, each with a crowd of its own that asks over real HTTP, every receipt
+// polled to its end, and an audit of the whole record.
 //
-//	invite ──▶ crowd (one goroutine per buyer) ──▶ judge ──▶ Report
-//	  │           POST bids … GET receipts …         │
-//	accounts      as any client would               audit
-//	and sale
+//	offer ──▶ crowd (one goroutine per buyer) ──▶ judge ──▶ Report, one row per kind
+//	  │          POST … GET receipts …               │
+//	accounts     as any client would                audit
+//	and sales
 //
-// Most buyers hope for a lower price than the one shown and are told that it is
-// not to be had; those who take the price they see get the units, until they are
-// gone. A few have too few points. A few send their bid twice, as impatient
-// people do, and must get one receipt.
+//	auction       the price falls every second; most hope for less than is shown
+//	reservation   held for two seconds, then paid, cancelled or let go; a waiting line;
+//	              some cancel what they have paid; some bring a coupon
+//	coupon        1,500 claims on 1,000 coupons, when 5,000 buyers come
+//	event         200 seats' worth of people on 10, some of whom do not come; a line
+//
+// A few send their request twice, as impatient people do, and must get one receipt.
 //
 // Seller and buyers speak to the API through package client alone. Behind its back
 // their accounts are made, so many would take hours to sign up, and the audit runs.
@@ -21,7 +24,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -29,41 +31,37 @@ import (
 	"sluice/internal/process"
 )
 
-// The auction.
+// The sales.
 const (
-	stock      = 100
-	limit      = 2 // units per buyer; bids are for 1 or 2
+	stock      = 100 // of the auction
+	limit      = 2   // units per buyer; bids are for 1 or 2
 	startPrice = 10_000
 	drop       = 100 // points every second
 	length     = time.Minute
-)
 
-// The crowd.
-const (
-	richPoints  = 3 * startPrice
-	poorPoints  = startPrice / 100
-	poorShare   = 0.03 // buyers with too few points
-	againShare  = 0.02 // accepted bids that are sent once more under the same key
-	soldOutAt   = 0.7  // of the spread: about when the last unit should go
-	tokenLife   = 12 * time.Hour
-	accountsAt1 = 10_000 // accounts made in one transaction
+	unitPrice = 2_000           // of the reservation
+	amountOff = 500             // of a coupon
+	hold      = 2 * time.Second // of the reservation
+	lineup    = 4 * time.Second // after the last request: how long the reservation and the event go on
 )
 
 const (
-	opensIn      = 1500 * time.Millisecond // from the making of the sale: time to sign everybody's token
-	patience     = 30 * time.Second        // without any news after which the demo gives up
-	readyBy      = 30 * time.Second        // for partitions to be taken
-	connections  = 128                     // to the API, for all buyers together
-	answerBy     = 10 * time.Second        // for one HTTP request
-	auditTries   = 3                       // while a partition will not hold still
+	tokenLife = 12 * time.Hour
+	opensIn   = 2500 * time.Millisecond // from the making of the sales: time to sign everybody's token
+	patience  = 30 * time.Second        // without any news after which the demo gives up
+	readyBy   = 30 * time.Second        // for partitions to be taken
+
+	connections  = 128              // to the API, for all buyers together
+	answerBy     = 10 * time.Second // for one HTTP request
+	auditTries   = 3                // while a partition will not hold still
 	auditAgainIn = 500 * time.Millisecond
 )
 
 // Options says how big the demo is.
 type Options struct {
-	URL      string // of the API, http://127.0.0.1:8080
-	Buyers   int
-	Spread   time.Duration // after opening, over which the buyers bid
+	URL      string        // of the API, http://127.0.0.1:8080
+	Buyers   int           // of the auction; the other crowds are sized after it
+	Spread   time.Duration // after opening, over which the buyers ask
 	Progress io.Writer     // for a person to watch; nil: nothing
 	Terminal bool          // Progress can rewrite its line
 }
@@ -79,15 +77,21 @@ func (o Options) Check() error {
 	return nil
 }
 
-// buyer is one of the crowd.
-type buyer struct {
-	token    string
-	key      string
-	quantity int64
-	after    time.Duration // of opening, when he bids
-	cut      int64         // percent below the price he sees that he names; 0: he takes it
-	again    bool          // sends it once more
+// crowdOf is how many buyers come to a sale of this kind.
+func (o Options) crowdOf(kind client.Kind) int {
+	switch kind {
+	case client.Reservation:
+		return max(o.Buyers/5, 1)
+	case client.Coupon:
+		return max(o.Buyers*3/10, 1)
+	case client.Event:
+		return max(o.Buyers/25, 1)
+	}
+	return o.Buyers
 }
+
+// kinds is the order in which they are reported.
+var kinds = []client.Kind{client.Auction, client.Reservation, client.Coupon, client.Event}
 
 // Run plays the demo on a running process. An error says that it could not be
 // played to its end; what came of it is the report's business.
@@ -100,43 +104,53 @@ func Run(ctx context.Context, p *process.Process, o Options) (Report, error) {
 		return Report{}, err
 	}
 	defer api.Close()
-	buyers, err := invite(ctx, p, o)
+	people, err := invite(ctx, p, o)
 	if err != nil {
 		return Report{}, err
 	}
-	lot, err := offer(ctx, p, api, "One hundred lamps", opensIn, length, time.Second)
+	lots, err := offerAll(ctx, p, api, o)
 	if err != nil {
 		return Report{}, err
 	}
-	prices, err := look(ctx, api, lot)
+	prices, err := look(ctx, api, lots)
 	if err != nil {
 		return Report{}, err
 	}
-	if err := wait(ctx, time.Until(lot.OpensAt)); err != nil {
+	if err := wait(ctx, time.Until(lots[client.Auction].OpensAt)); err != nil {
 		return Report{}, err
 	}
-	c := &crowd{Options: o, api: api, lot: lot, prices: prices, stories: make([]story, o.Buyers)}
-	if err := c.bid(ctx, buyers); err != nil {
+	c := newCrowd(o, api, lots, prices)
+	if err := c.play(ctx, people); err != nil {
 		return Report{}, err
 	}
+	found, err := audited(ctx, p)
+	if err != nil {
+		return Report{}, err
+	}
+	return c.report(found), nil
+}
+
+// audited audits everything, again while some partition does not hold still.
+func audited(ctx context.Context, p *process.Process) (proof, error) {
 	for try := 1; ; try++ {
-		audit, err := p.Audit.Run(ctx)
+		found, err := p.Audit.Run(ctx)
 		if err != nil {
-			return Report{}, fmt.Errorf("audit: %w", err)
+			return proof{}, fmt.Errorf("audit: %w", err)
 		}
-		if audit.Verdict != "busy" || try == auditTries {
-			var rules []string
-			for _, rule := range audit.Rules() {
-				rules = append(rules, string(rule))
+		if found.Verdict == busy && try < auditTries {
+			if err := wait(ctx, auditAgainIn); err != nil {
+				return proof{}, err
 			}
-			if audit.Verdict == "busy" {
-				rules = append(rules, "busy")
-			}
-			return judge(c.stories, proof{oversold: audit.Oversold, inversions: audit.Inversions, broken: rules}), nil
+			continue
 		}
-		if err := wait(ctx, auditAgainIn); err != nil {
-			return Report{}, err
+		told := proof{oversold: found.Oversold, inversions: found.Inversions}
+		for _, f := range found.Broken {
+			told.broken = append(told.broken, rule{string(f.Rule), f.Sale})
 		}
+		if found.Verdict == busy {
+			told.broken = append(told.broken, rule{name: busy})
+		}
+		return told, nil
 	}
 }
 
@@ -151,71 +165,61 @@ func connect(url string) (*client.Client, error) {
 	}))
 }
 
-// offer makes a seller, and has him offer an auction that opens in a moment.
-func offer(ctx context.Context, p *process.Process, api *client.Client, title string, in, length, period time.Duration) (lot client.Sale, err error) {
+// offerAll has one seller offer a sale of each kind, all of which open at the same
+// moment.
+func offerAll(ctx context.Context, p *process.Process, api *client.Client, o Options) (map[client.Kind]client.Sale, error) {
+	seller, err := sellerOf(ctx, p, api)
+	if err != nil {
+		return nil, err
+	}
+	opens := time.Now().Add(opensIn).Truncate(time.Millisecond)
+	end := opens.Add(o.Spread)
+	lots := map[client.Kind]client.Sale{}
+	for _, offer := range []client.NewSale{
+		auctionOf("One hundred lamps", opens, length, time.Second),
+		{
+			Kind: client.Reservation, Title: "A limited chair", Stock: max(int64(o.crowdOf(client.Reservation))/10, 1), Limit: 1,
+			OpensAt: opens, ClosesAt: end.Add(lineup), UnitPrice: unitPrice, Hold: hold, Line: max(int64(o.crowdOf(client.Reservation))/5, 1),
+		},
+		{
+			Kind: client.Coupon, Title: "Five hundred off", Stock: max(int64(o.crowdOf(client.Coupon))*2/3, 1),
+			OpensAt: opens, ClosesAt: end.Add(lineup), AmountOff: amountOff, ValidUntil: end.Add(time.Hour),
+		},
+		{
+			Kind: client.Event, Title: "An evening with lamps", Stock: max(int64(o.crowdOf(client.Event))/20, 1), Limit: 1,
+			OpensAt: opens, ClosesAt: end.Add(lineup), Line: max(int64(o.crowdOf(client.Event))/10, 1),
+		},
+	} {
+		lot, err := seller.CreateSale(ctx, offer)
+		if err != nil {
+			return nil, fmt.Errorf("offer %q: %w", offer.Title, err)
+		}
+		lots[lot.Kind] = lot
+	}
+	return lots, nil
+}
+
+// sellerOf makes a seller and answers a client that speaks for him.
+func sellerOf(ctx context.Context, p *process.Process, api *client.Client) (*client.Client, error) {
 	sellers, err := p.Accounts.Create(ctx, "seller", 1, 0)
 	if err != nil {
-		return lot, err
+		return nil, err
 	}
 	token, err := p.Token(sellers[0], "seller", tokenLife)
 	if err != nil {
-		return lot, err
+		return nil, err
 	}
-	opens := time.Now().Add(in)
-	return api.With(client.WithToken(token)).CreateSale(ctx, client.NewSale{
-		Title: title, Stock: stock, Limit: limit, OpensAt: opens, ClosesAt: opens.Add(length),
+	return api.With(client.WithToken(token)), nil
+}
+
+func auctionOf(title string, opens time.Time, length, period time.Duration) client.NewSale {
+	return client.NewSale{
+		Kind: client.Auction, Title: title, Stock: stock, Limit: limit, OpensAt: opens, ClosesAt: opens.Add(length),
 		Policy: client.Constant, StartPrice: startPrice, Drop: drop, Period: period,
-	})
+	}
 }
 
-// invite makes the buyers' accounts, with points, and what each will do.
-func invite(ctx context.Context, p *process.Process, o Options) ([]buyer, error) {
-	poor := int(float64(o.Buyers) * poorShare)
-	accounts, err := create(ctx, p, o.Buyers-poor, richPoints)
-	if err != nil {
-		return nil, err
-	}
-	short, err := create(ctx, p, poor, poorPoints)
-	if err != nil {
-		return nil, err
-	}
-	// So many take the price they see that the stock lasts for most of the spread.
-	takers := stock / (soldOutAt * float64(o.Buyers) * (1 + limit) / 2)
-	buyers := make([]buyer, o.Buyers)
-	for i := range buyers {
-		b := buyer{
-			key: fmt.Sprintf("bid-%d", i), quantity: 1 + rand.Int64N(limit), again: rand.Float64() < againShare,
-			after: time.Duration(rand.Int64N(int64(o.Spread) + 1)),
-		}
-		account := int64(0)
-		if i < len(accounts) {
-			account = accounts[i]
-			if rand.Float64() > takers {
-				b.cut = 1 + rand.Int64N(30)
-			}
-		} else {
-			account = short[i-len(accounts)]
-		}
-		if b.token, err = p.Token(account, "buyer", tokenLife); err != nil {
-			return nil, err
-		}
-		buyers[i] = b
-	}
-	return buyers, nil
-}
-
-func create(ctx context.Context, p *process.Process, n int, points int64) (all []int64, err error) {
-	for n > 0 {
-		some, err := p.Accounts.Create(ctx, "buyer", min(n, accountsAt1), points)
-		if err != nil {
-			return nil, err
-		}
-		all, n = append(all, some...), n-len(some)
-	}
-	return all, nil
-}
-
-// Invitation prints how a person can bid in a second sale, which goes on for an
+// Invitation prints how a person can bid in one more sale, which goes on for an
 // hour, and makes it.
 func Invitation(ctx context.Context, p *process.Process, url string, w io.Writer) error {
 	api, err := connect(url)
@@ -231,7 +235,11 @@ func Invitation(ctx context.Context, p *process.Process, url string, w io.Writer
 	if err != nil {
 		return err
 	}
-	lot, err := offer(ctx, p, api, "A lamp for you", time.Second, time.Hour, time.Minute)
+	seller, err := sellerOf(ctx, p, api)
+	if err != nil {
+		return err
+	}
+	lot, err := seller.CreateSale(ctx, auctionOf("A lamp for you", time.Now().Add(time.Second), time.Hour, time.Minute))
 	if err != nil {
 		return err
 	}
@@ -248,16 +256,24 @@ Ctrl-C ends it.
 	return err
 }
 
-// look answers the sale's price curve, which is there as soon as its partition has
-// an owner.
-func look(ctx context.Context, api *client.Client, lot client.Sale) ([]client.Step, error) {
+// look answers the auction's price curve. It returns once the partition of every
+// sale has an owner.
+func look(ctx context.Context, api *client.Client, lots map[client.Kind]client.Sale) (prices []client.Step, err error) {
 	ready, cancel := context.WithTimeout(ctx, readyBy)
 	defer cancel()
-	prices, err := api.Prices(ready, lot.ID)
-	if client.CodeOf(err) == client.CodeLoading {
-		err = fmt.Errorf("no consumer took the sale's partition within %s: %w", readyBy, err)
+	for kind, lot := range lots {
+		steps, err := api.Prices(ready, lot.ID)
+		if client.CodeOf(err) == client.CodeLoading {
+			return nil, fmt.Errorf("no consumer took the partition of sale %d within %s: %w", lot.ID, readyBy, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if kind == client.Auction {
+			prices = steps
+		}
 	}
-	return prices, err
+	return prices, nil
 }
 
 // wait sleeps for d, or until ctx ends, which is an error.

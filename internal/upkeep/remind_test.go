@@ -2,6 +2,7 @@ package upkeep
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -19,10 +20,15 @@ import (
 func (h *house) ask(s sale.Sale, r sale.Request) sale.Receipt {
 	h.t.Helper()
 	r.Receipt, r.Sale = sale.NewReceiptID(s.Partition), s.ID
-	h.must(h.store.LoadFrom(h.ctx, s.Partition, s.ID, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) {
-		return h.ledger.Stand(ctx, s.ID)
-	}))
-	_, err := h.store.Admit(h.ctx, s.Partition, r, partition.Anytime, partition.Limits{Backlog: 1000})
+	var err error
+	h.until("its partition is open", func() bool {
+		err = h.store.LoadFrom(h.ctx, s.Partition, s.ID, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) {
+			return h.ledger.Stand(ctx, s.ID)
+		})
+		return !errors.Is(err, partition.ErrLoading)
+	})
+	h.must(err)
+	_, err = h.store.Admit(h.ctx, s.Partition, r, partition.Anytime, partition.Limits{Backlog: 1000})
 	h.must(err)
 	var settled sale.Receipt
 	h.until("it is settled", func() bool {

@@ -69,7 +69,8 @@ type Receipt struct {
 	ID          string        `json:"receipt"` // a UUID
 	Verb        Verb          `json:"verb"`
 	Sale        int64         `json:"sale"`
-	Buyer       int64         `json:"buyer,omitempty"` // account that asked; only its seller is told
+	Buyer       int64         `json:"buyer,omitempty"`      // account that asked; only its seller is told
+	Attendance  Attendance    `json:"attendance,omitempty"` // of a booking, once it is noted; only its seller is told
 	Status      Status        `json:"status"`
 	Reason      Reason        `json:"reason,omitempty"`     // of a rejected one
 	Quantity    int64         `json:"quantity,omitempty"`   // units

@@ -166,3 +166,19 @@ func TestReceiptsCSV(t *testing.T) {
 		}
 	})
 }
+
+// TestSellerIsToldWhoCame: the receipts of a slot say it.
+func TestSellerIsToldWhoCame(t *testing.T) {
+	perform(t, func(w http.ResponseWriter, r *http.Request) {
+		say(w, 200, map[string]any{"receipts": []map[string]any{{"receipt": "r", "buyer": 9, "attendance": "no_show"}}})
+	}, func(s *stage, c *Client) {
+		var told []Attendance
+		for r, err := range c.SaleReceipts(s.Context(), 7, SaleReceiptFilter{}) {
+			s.must(err)
+			told = append(told, r.Attendance)
+		}
+		if len(told) != 1 || told[0] != NoShow {
+			s.Errorf("%q", told)
+		}
+	})
+}

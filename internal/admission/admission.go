@@ -99,7 +99,7 @@ func (a *Admission) admit(ctx context.Context, place ledger.Place, by Asker, gat
 	default:
 		r.Receipt = sale.KeyedReceiptID(p, r.Buyer, r.Sale, r.Verb, by.Key)
 	}
-	standing, err := a.queue(ctx, p, gate, r, by.Key != "")
+	standing, err := a.queue(ctx, place, gate, r, by.Key != "")
 	a.count(r.Verb, standing, err)
 	return standing, err
 }
@@ -125,40 +125,69 @@ func (a *Admission) count(verb sale.Verb, standing sale.Standing, err error) {
 }
 
 // queue admits r, helping where Redis lacks what Postgres has: the sale, or the
-// receipt of a repeated request that Redis has forgotten since its sale closed.
-func (a *Admission) queue(ctx context.Context, p int, gate partition.Gate, r sale.Request, keyed bool) (sale.Standing, error) {
+// receipt of a repeated request that Redis has forgotten since its sale closed. What
+// is sold out is refused without asking: a crowd is at that door, and unless Redis
+// burns it keeps the receipts of an open sale.
+func (a *Admission) queue(ctx context.Context, place ledger.Place, gate partition.Gate, r sale.Request, keyed bool) (standing sale.Standing, err error) {
+	if gate == partition.Selling && place.Store != 0 {
+		err = a.serves(ctx, place.Store)
+	}
+	if err == nil {
+		standing, err = a.store.Admit(ctx, place.Partition, r, gate, a.limits)
+	}
+	if refused(err, sale.RefusedUnknownSale) {
+		standing, err = a.load(ctx, place.Partition, gate, r)
+	}
+	if keyed && refused(err, sale.RefusedClosed) {
+		return a.repeated(ctx, place.Partition, r, err)
+	}
+	return standing, err
+}
+
+func refused(err error, why sale.Code) bool {
+	var refusal *sale.Refusal
+	return errors.As(err, &refusal) && refusal.Code == why
+}
+
+// serves refuses for a store that is closed: slots that somebody has asked for once
+// outlive it, and sell until they begin.
+func (a *Admission) serves(ctx context.Context, store int64) error {
+	s, err := a.ledger.Store(ctx, store)
+	if err == nil && s.Closed {
+		err = &sale.Refusal{Code: sale.RefusedClosed}
+	}
+	return err
+}
+
+// load loads the sale of r, and admits r then.
+func (a *Admission) load(ctx context.Context, p int, gate partition.Gate, r sale.Request) (sale.Standing, error) {
+	loading := &sale.Refusal{Code: sale.RefusedLoading, RetryAfter: time.Second}
+	read := func(ctx context.Context) (*sale.Stand, sale.EntryID, error) { return a.ledger.Stand(ctx, r.Sale) }
+	switch err := a.store.LoadFrom(ctx, p, r.Sale, read); {
+	case errors.Is(err, partition.ErrLoading):
+		return sale.Standing{}, loading
+	case err != nil:
+		return sale.Standing{}, err
+	}
 	standing, err := a.store.Admit(ctx, p, r, gate, a.limits)
-	refusal := (*sale.Refusal)(nil)
-	if !errors.As(err, &refusal) {
-		return standing, err
+	if refused(err, sale.RefusedUnknownSale) { // forgotten at once: its seller is changing it
+		return sale.Standing{}, loading
 	}
+	return standing, err
+}
+
+// repeated answers the receipt that r has had before, or else the refusal.
+func (a *Admission) repeated(ctx context.Context, p int, r sale.Request, refusal error) (sale.Standing, error) {
+	known, err := a.find(ctx, p, r.Receipt)
 	switch {
-	case refusal.Code == sale.RefusedUnknownSale:
-		load := func(ctx context.Context) (*sale.Stand, sale.EntryID, error) { return a.ledger.Stand(ctx, r.Sale) }
-		switch err := a.store.LoadFrom(ctx, p, r.Sale, load); {
-		case errors.Is(err, partition.ErrLoading):
-			return sale.Standing{}, &sale.Refusal{Code: sale.RefusedLoading, RetryAfter: time.Second}
-		case err != nil:
-			return sale.Standing{}, err
-		}
-		standing, err := a.store.Admit(ctx, p, r, gate, a.limits)
-		if errors.As(err, &refusal) && refusal.Code == sale.RefusedUnknownSale { // forgotten at once: its seller is changing it
-			return sale.Standing{}, &sale.Refusal{Code: sale.RefusedLoading, RetryAfter: time.Second}
-		}
-		return standing, err
-	case refusal.Code == sale.RefusedClosed && keyed:
-		settled, lookup := a.ledger.Receipt(ctx, r.Receipt)
-		switch {
-		case errors.Is(lookup, sale.ErrUnknown):
-			return sale.Standing{}, err
-		case lookup != nil:
-			return sale.Standing{}, lookup
-		case settled.Fingerprint != r.Sum():
-			return sale.Standing{}, &sale.Refusal{Code: sale.RefusedMismatch}
-		}
-		return sale.Standing{Receipt: settled, Known: true}, nil
+	case errors.Is(err, sale.ErrUnknown):
+		return sale.Standing{}, refusal
+	case err != nil:
+		return sale.Standing{}, err
+	case known.Fingerprint != r.Sum():
+		return sale.Standing{}, &sale.Refusal{Code: sale.RefusedMismatch}
 	}
-	return sale.Standing{}, err
+	return sale.Standing{Receipt: known, Known: true}, nil
 }
 
 // find answers a receipt from Redis, else from Postgres.

@@ -239,3 +239,43 @@ func TestSameKeyOtherCoupon(t *testing.T) {
 	_, err = h.Reserve(h.ctx, by, s.ID, 2, uuid.Nil)
 	wantRefusal(t, err, sale.RefusedMismatch)
 }
+
+// TestClosedStoreTakesNothing: a slot that was asked for before outlives its store,
+// but not at the door. What was repeated is answered, and what somebody has of it
+// may still be given back.
+func TestClosedStoreTakesNothing(t *testing.T) {
+	h := open(t)
+	slots := h.slots(2)
+	by := Asker{Account: h.buyers[0], Key: "table"}
+	first, err := h.Reserve(h.ctx, by, slots[0].ID, 1, uuid.Nil)
+	h.wants(sale.Confirmed, first, err)
+	second, err := h.Reserve(h.ctx, Asker{Account: h.buyers[1]}, slots[1].ID, 1, uuid.Nil)
+	h.wants(sale.Confirmed, second, err)
+	for id, buyer := range map[uuid.UUID]int64{first.ID: h.buyers[0], second.ID: h.buyers[1]} {
+		cancelled, err := h.Cancel(h.ctx, Asker{Account: buyer}, id)
+		h.wants(sale.Confirmed, cancelled, err)
+	}
+	twice := Asker{Account: h.buyers[0], Key: "two"}
+	rejected, err := h.Reserve(h.ctx, twice, slots[0].ID, 2, uuid.Nil) // which only Redis remembers
+	h.wants(sale.Rejected, rejected, err)
+	h.must(h.ledger.CloseStore(h.ctx, slots[0].Store, func(sale.Store) error { return nil }))
+
+	_, err = h.Reserve(h.ctx, Asker{Account: h.buyers[1]}, slots[0].ID, 1, uuid.Nil)
+	wantRefusal(t, err, sale.RefusedClosed)
+	_, err = h.ChangeSlot(h.ctx, Asker{Account: h.buyers[0]}, first.ID, slots[1].ID)
+	wantRefusal(t, err, sale.RefusedClosed)
+	again, err := h.Reserve(h.ctx, by, slots[0].ID, 1, uuid.Nil)
+	if err != nil || again.ID != first.ID || again.Status != sale.Cancelled || !again.Known {
+		t.Errorf("again %+v, %v", again, err)
+	}
+	if again, err = h.Reserve(h.ctx, twice, slots[0].ID, 2, uuid.Nil); err != nil || again.ID != rejected.ID || again.Status != sale.Rejected {
+		t.Errorf("again %+v, %v", again, err)
+	}
+	_, err = h.Reserve(h.ctx, by, slots[1].ID, 1, uuid.Nil)
+	wantRefusal(t, err, sale.RefusedMismatch)
+	late, err := h.Cancel(h.ctx, Asker{Account: h.buyers[0]}, first.ID)
+	h.must(err)
+	if got := h.settled(late); got.Reason != sale.AlreadyFinal {
+		t.Errorf("%+v", got)
+	}
+}

@@ -77,15 +77,3 @@ func (c *Catalog) Sale(ctx context.Context, id int64) (*sale.Stand, sale.Instant
 	}
 	return nil, 0, err
 }
-
-// Prices answers the whole price curve of a sale, or sale.ErrUnknown.
-func (c *Catalog) Prices(ctx context.Context, id int64) ([]Step, error) {
-	s, _, err := c.Sale(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return s.Prices(), nil
-}
-
-// Step is one price of a sale, from a moment on.
-type Step = sale.Step

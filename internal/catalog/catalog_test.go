@@ -84,21 +84,6 @@ func TestCreateOnce(t *testing.T) {
 	}
 }
 
-func TestPrices(t *testing.T) {
-	h := open(t)
-	asked := h.lamp()
-	asked.ClosesAt = asked.OpensAt.Add(time.Hour)
-	asked.Price = sale.Price{Policy: sale.Constant, Start: 3600, Drop: 1, Period: time.Second}
-	steps, err := h.Prices(h.ctx, h.create(asked).ID)
-	h.must(err)
-	if len(steps) != 3600 || steps[0] != (Step{At: asked.OpensAt, Price: 3600}) || steps[3599] != (Step{At: asked.ClosesAt - 1000, Price: 1}) {
-		t.Errorf("%d steps", len(steps))
-	}
-	if _, err := h.Prices(h.ctx, 404); !errors.Is(err, sale.ErrUnknown) {
-		t.Errorf("no sale: %v", err)
-	}
-}
-
 func TestList(t *testing.T) {
 	h := open(t)
 	coming, openNow := h.create(h.lamp()), h.opened(time.Minute)

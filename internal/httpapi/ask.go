@@ -20,11 +20,7 @@ const (
 
 // bid is POST /v1/sales/{id}/bids.
 func (a *API) bid(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
-	id, err := saleID(c)
-	if err != nil {
-		return err
-	}
-	by, err := asker(c, who)
+	id, by, err := asked(c, who)
 	if err != nil {
 		return err
 	}
@@ -48,11 +44,7 @@ func (a *API) bid(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
 
 // claim is POST /v1/sales/{id}/claims. It asks nothing but its address.
 func (a *API) claim(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
-	id, err := saleID(c)
-	if err != nil {
-		return err
-	}
-	by, err := asker(c, who)
+	id, by, err := asked(c, who)
 	if err != nil {
 		return err
 	}
@@ -65,11 +57,7 @@ func (a *API) claim(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
 
 // reserve is POST /v1/sales/{id}/reservations.
 func (a *API) reserve(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
-	id, err := saleID(c)
-	if err != nil {
-		return err
-	}
-	by, err := asker(c, who)
+	id, by, err := asked(c, who)
 	if err != nil {
 		return err
 	}
@@ -87,11 +75,7 @@ func (a *API) reserve(ctx context.Context, c *fiber.Ctx, who accounts.Who) error
 
 // join is POST /v1/sales/{id}/joins.
 func (a *API) join(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
-	id, err := saleID(c)
-	if err != nil {
-		return err
-	}
-	by, err := asker(c, who)
+	id, by, err := asked(c, who)
 	if err != nil {
 		return err
 	}
@@ -138,6 +122,15 @@ func receiptName(text string) (uuid.UUID, string) {
 		return id, "must be a receipt, a UUID in small letters"
 	}
 	return id, ""
+}
+
+// asked is what the path names, a sale or a store, and who asks something of it.
+func asked(c *fiber.Ctx, who accounts.Who) (id int64, by admission.Asker, err error) {
+	if id, err = saleID(c); err != nil {
+		return 0, by, err
+	}
+	by, err = asker(c, who)
+	return id, by, err
 }
 
 // asker is who asks, under which key and trace.

@@ -101,7 +101,7 @@ func (a *API) listOfSale(ctx context.Context, c *fiber.Ctx, who accounts.Who) er
 func (a *API) attendance(ctx context.Context, found []sale.Receipt) (map[uuid.UUID]string, error) {
 	var bookings []uuid.UUID
 	for _, r := range found {
-		if r.Verb == sale.Reserve && r.Status == sale.Confirmed {
+		if (r.Verb == sale.Reserve || r.Verb == sale.Pay) && r.Status == sale.Confirmed {
 			bookings = append(bookings, r.ID)
 		}
 	}

@@ -136,6 +136,19 @@ func TestStoreDay(t *testing.T) {
 		t.Errorf("%q", r.raw)
 	}
 
+	// A payment that came too late, and bought, is a booking like any other.
+	late := sale.NewReceiptID(store.Partition)
+	query[int64](h, `
+		insert into receipts (id, sale, buyer, verb, quantity, unit_price, status, target, fingerprint, seq, at)
+		select $1, sale, $2, 'pay', 1, 50, 'confirmed', gen_random_uuid(), 0, 2, at
+		from receipts
+		where id = $3
+		returning sale`, [16]byte(late), bob.Account, was)
+	attend(seller, late.String(), "no_show")
+	if r := h.ask("GET", past+fmt.Sprintf("?buyer=%d", bob.Account), seller.Access, ""); !strings.Contains(r.raw, `"attendance":"no_show"`) {
+		t.Errorf("%s", r.raw)
+	}
+
 	// What is published stays; what comes is as it is then.
 	h.ask("PATCH", path, seller.Access, `{"title":"Soup","tables":4,"days_ahead":4}`).wantFields(t, map[string]string{"title": "Soup", "tables": "4", "days_ahead": "4", "description": "Hot."})
 	if s := h.slotsOf(id, day.String()); s[0].Free != 1 {

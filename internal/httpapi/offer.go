@@ -104,11 +104,7 @@ func complete(s *sale.Sale, window *time.Duration) {
 // changeSale is PATCH /v1/sales/{id}: other terms before the sale opens, another
 // text at any time, or, once it is open, more stock and a later close.
 func (a *API) changeSale(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
-	id, err := saleID(c)
-	if err != nil {
-		return err
-	}
-	by, err := asker(c, who)
+	id, by, err := asked(c, who)
 	if err != nil {
 		return err
 	}

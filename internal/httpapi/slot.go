@@ -82,11 +82,7 @@ func (a *API) slotOf(ctx context.Context, store int64, at sale.Instant) (int64, 
 
 // reserveSlot is POST /v1/stores/{id}/reservations.
 func (a *API) reserveSlot(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
-	store, err := saleID(c)
-	if err != nil {
-		return err
-	}
-	by, err := asker(c, who)
+	store, by, err := asked(c, who)
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func TestNoBatchOnOldTermsOfEveryKind(t *testing.T) {
 		"coupon off":           func(s *sale.Stand) { s.AmountOff++ },
 		"coupon from":          func(s *sale.Stand) { s.ValidFrom++ },
 		"coupon until":         func(s *sale.Stand) { s.ValidUntil++ },
-		"event start":          func(s *sale.Stand) { s.StartsAt++ },
+		"event start":          func(s *sale.Stand) { s.StartsAt = max(s.StartsAt, s.ClosesAt) + 1 },
 		"event without start":  func(s *sale.Stand) { s.StartsAt = 0 },
 		"slot of more tables":  func(s *sale.Stand) { s.Stock++; s.Free++ },
 		"slot at another time": func(s *sale.Stand) { s.StartsAt, s.ClosesAt = s.StartsAt+1, s.ClosesAt+1 },

@@ -59,7 +59,10 @@ func (b *Bookings) Create(ctx context.Context, s sale.Store, key string) (made s
 	if err != nil || replayed {
 		return made, replayed, err
 	}
-	return made, false, b.publish(ctx, ledger.Publication{Store: made})
+	// It is made, so that is the answer. What cannot be published now, the scheduler
+	// publishes at its next beat.
+	_ = b.publish(ctx, ledger.Publication{Store: made})
+	return made, false, nil
 }
 
 // Edit is what a seller may change of a store; nil leaves it.

@@ -167,8 +167,12 @@ func TestClose(t *testing.T) {
 	if left, _, err := h.Slots(h.ctx, s.ID, h.day(s, 1)); err != nil || len(left) != 0 {
 		t.Errorf("%d slots are shown, %v", len(left), err)
 	}
-	if r := h.reserve(remembered, h.buyers[1]); r.Reason != sale.UnknownSale {
-		t.Errorf("a slot that is gone: %s %s", r.Status, r.Reason)
+	var refusal *sale.Refusal
+	for _, slot := range []int64{remembered, slots[5].ID} { // one that is gone, one that was booked and stays
+		_, err := h.admission.Reserve(h.ctx, admission.Asker{Account: h.buyers[1]}, slot, 1, uuid.Nil)
+		if !errors.As(err, &refusal) || refusal.Code != sale.RefusedClosed {
+			t.Errorf("slot %d of a closed store: %v", slot, err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -55,6 +56,12 @@ func (s *Store) Rebuild(ctx context.Context, p int, epoch, generation int64, app
 // is over, ErrBroken when it does not fit. epoch is the caller's, drain what it
 // settles per second.
 func (s *Store) Apply(ctx context.Context, epoch int64, b sale.Batch, drain float64) error {
+	return s.Bury(ctx, epoch, b, drain, nil)
+}
+
+// Bury is Apply by an owner who knows, of some entries without a Verb, why they go
+// to the dead letters.
+func (s *Store) Bury(ctx context.Context, epoch int64, b sale.Batch, drain float64, deaths map[sale.EntryID]Death) error {
 	p := b.Partition
 	keys := []string{slot(p), streamKey(p), rejectedKey(p, 0), rejectedKey(p, 1), deadKey(p)}
 	var announced []byte
@@ -86,6 +93,11 @@ func (s *Store) Apply(ctx context.Context, epoch int64, b sale.Batch, drain floa
 	decided, nDecided := []any(nil), 0
 	for _, r := range append(b.Receipts(), b.Standing()...) {
 		announced = append(announced, r.ID[:]...)
+		if r.Verb == 0 {
+			if err := s.recall(ctx, p, &r); err != nil {
+				return fmt.Errorf("apply to partition %d: %w", p, err)
+			}
+		}
 		if r.Status == sale.Rejected {
 			rejectedKeys = append(rejectedKeys, receiptKey(p, r.ID))
 			rejectedArgs = append(rejectedArgs, r.ID[:], record(r))
@@ -100,13 +112,15 @@ func (s *Store) Apply(ctx context.Context, epoch int64, b sale.Batch, drain floa
 	keys = append(keys, rejectedKeys...)
 	args = append(append(args, nRejected), rejectedArgs...)
 
-	var dead []any
+	dead, nDead := []any(nil), 0
 	for _, e := range b.Entries {
 		if e.Verb == 0 {
-			dead = append(dead, e.ID.String())
+			death := deaths[e.ID]
+			dead = append(dead, e.ID.String(), death.Cause, death.Attempts)
+			nDead++
 		}
 	}
-	args = append(append(args, len(dead)), dead...)
+	args = append(append(args, nDead), dead...)
 
 	head := []any{epoch, b.Prev.String(), b.Last.String(), b.Seq, int64(drain), rejectedMost, rejectedOld.Milliseconds(), channel(p), announced}
 	answer, err := s.run(ctx, s.owners, "apply", keys, append(head, args...)...)
@@ -120,6 +134,21 @@ func (s *Store) Apply(ctx context.Context, epoch int64, b sale.Batch, drain floa
 		return ErrBehind
 	}
 	return unknown("apply", answer)
+}
+
+// recall gives a receipt whose entry was not used what its record still says of the
+// request. So whoever repeats that under the same key gets this receipt, and not the
+// complaint that it was another request. Only the owner changes a record.
+func (s *Store) recall(ctx context.Context, p int, r *sale.Receipt) error {
+	asked, err := s.Receipt(ctx, p, r.ID)
+	switch {
+	case errors.Is(err, sale.ErrUnknown):
+		return nil
+	case err != nil:
+		return err
+	}
+	r.Verb, r.Quantity, r.Target, r.Coupon, r.Fingerprint = asked.Verb, asked.Quantity, asked.Target, asked.Coupon, asked.Fingerprint
+	return nil
 }
 
 // way is what becomes of a place.

@@ -10,7 +10,8 @@
 //	                                                          members of 24 bytes, seq and receipt ID
 //	{s3}:sale:7:forgotten   how often it was forgotten lately
 //	{s3}:pace:1001       a buyer's theoretical arrival time   {s3}:owner          lease of the owner
-//	{s3}:dead            entries that could not be read       {s3}:changed        channel of Apply
+//	{s3}:dead            dead letters: entries that could     {s3}:changed        channel of Apply
+//	                     not be read or not be settled
 //
 // Anybody may Admit and read, Load a sale that is not there, and Forget one.
 // Everything else is the owner's: it reads the stream behind its own watermark

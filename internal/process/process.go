@@ -32,6 +32,7 @@ import (
 	"sluice/internal/bookings"
 	"sluice/internal/catalog"
 	"sluice/internal/coupons"
+	"sluice/internal/deadletters"
 	"sluice/internal/ledger"
 	"sluice/internal/notices"
 	"sluice/internal/partition"
@@ -51,6 +52,7 @@ type Process struct {
 	Notices   *notices.Notices
 	Accounts  *accounts.Accounts // nil without token keys: then RunAPI refuses
 	Audit     *audit.Audit
+	Dead      *deadletters.Letters
 	Registry  *prometheus.Registry // Go, process and build metrics, and those of every loop that runs
 
 	config   Config
@@ -97,6 +99,7 @@ func Open(ctx context.Context, c Config, log zerolog.Logger) (_ *Process, err er
 	p.Coupons = coupons.New(p.ledger)
 	p.Notices = notices.New(p.ledger)
 	p.Audit = audit.New(p.store, p.ledger)
+	p.Dead = deadletters.New(p.store, c.Backlog)
 	if c.JWTKeys == "" {
 		return p, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,9 @@ type house struct {
 	store  *partition.Store
 	ledger *ledger.Ledger
 	seller int64
+
+	broken *breakage   // of its commits, where a test breaks them
+	kills  atomic.Bool // connections, before they commit
 }
 
 func newHouse(t testing.TB) *house {

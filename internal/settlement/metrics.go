@@ -39,7 +39,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		}, []string{"phase"}),
 		faults: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_settlement_faults_total",
-			Help: "What went wrong: retried batches, fenced owners, gaps read again, entries lost in Redis or unreadable, leases not renewed.",
+			Help: "What went wrong: retried batches, batches refused for their data, poison found by that, fenced owners, gaps read again, entries lost in Redis or unreadable, leases not renewed.",
 		}, []string{"fault"}),
 		takeovers: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sluice_takeovers_total", Help: "Partitions taken.",

@@ -42,6 +42,10 @@ type owner struct {
 	mark  ledger.Watermark // epoch, generation, and where both stores stand
 	gaps  int              // times the gap after mark was met
 	drain float64          // entries settled per second while there is a backlog, smoothed
+
+	refuses func(error) bool // whether a fault of Settle is one of the data
+	suspect suspicion
+	deaths  map[sale.EntryID]partition.Death // of the last poison
 }
 
 func newOwner(c *Consumer, p int) *owner {
@@ -53,6 +57,7 @@ func newOwner(c *Consumer, p int) *owner {
 		decisions: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second, NextSampler: &zerolog.BasicSampler{N: 1000}}),
 		stopping:  make(chan struct{}),
 		drain:     drainGuess,
+		refuses:   ledger.RefusesData,
 	}
 }
 
@@ -83,6 +88,9 @@ func (o *owner) run(ctx context.Context) error {
 			return err
 		case errors.Is(err, errGap):
 			o.metrics.faults.WithLabelValues("gap").Inc()
+		case errors.Is(err, errData):
+			o.metrics.faults.WithLabelValues("refused").Inc()
+			o.log.Warn().Err(err).Msg("batch refused")
 		default:
 			o.metrics.faults.WithLabelValues("retried").Inc()
 			o.log.Warn().Err(err).Dur("again_in", wait).Msg("batch not through")
@@ -126,7 +134,7 @@ func (o *owner) sync(ctx context.Context) error {
 		return ledger.ErrFenced
 	}
 	if mark.Applied != o.mark.Applied {
-		o.gaps = 0
+		o.gaps, o.suspect = 0, suspicion{}
 	}
 	o.mark = mark
 	lead, err := o.store.Lead(ctx, o.partition, mark.Epoch, mark.Generation)
@@ -169,7 +177,7 @@ func (o *owner) redo(ctx context.Context, applied sale.EntryID) error {
 			return fmt.Errorf("the log of partition %d does not reach back to %s", o.partition, applied)
 		}
 		for _, b := range batches {
-			if err := o.store.Apply(ctx, o.mark.Epoch, b, o.drain); err != nil {
+			if err := o.apply(ctx, b); err != nil {
 				return err
 			}
 			applied = b.Last
@@ -191,8 +199,12 @@ func (o *owner) step(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
+	entries = entries[:o.suspect.portion(len(entries))]
 	if err := o.identify(ctx, entries); err != nil {
 		return err
+	}
+	if o.suspect.condemned() {
+		o.condemn(&entries[0])
 	}
 	b := sale.Batch{
 		Partition: o.partition, Epoch: o.mark.Epoch,
@@ -204,11 +216,12 @@ func (o *owner) step(ctx context.Context) error {
 	b.Facts.Generation = o.mark.Generation
 	viewing, err := o.settle(ctx, &b)
 	if err != nil {
-		return o.relearn(ctx, err)
+		return o.relearn(ctx, o.judge(err, b))
 	}
 	settled := time.Now()
+	o.suspect.settled(len(entries))
 	// Committed: from here on it has to become visible, even if we are stopping.
-	if err := o.store.Apply(context.WithoutCancel(ctx), o.mark.Epoch, b, o.drain); err != nil {
+	if err := o.apply(context.WithoutCancel(ctx), b); err != nil {
 		return err
 	}
 	o.mark.Applied, o.mark.Seq, o.gaps = b.Last, b.Seq, 0

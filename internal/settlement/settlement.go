@@ -11,6 +11,9 @@
 // the two watermarks (sync): equal, and it decides afresh; Redis behind, and it
 // applies what the log holds. There is no state to repair and nothing to undo.
 //
+// A request that Postgres refuses for its data stops nobody: it is found by settling
+// ever smaller prefixes of its batch, and rejected as internal (poison.go).
+//
 // View stands before the transaction, not inside: the projection at a watermark
 // is changed by nobody but the owner, and the fence checks that very watermark.
 // So no lock in Postgres ever waits for Redis.

@@ -12,9 +12,10 @@
 --          of units; for each hold, then for each place: "take" or "leave", ms, member
 -- then     number of decided receipts, then for each: record, ms of its expiry
 -- then     number of rejected receipts, then for each: ID, record
--- then     number of dead entries, then their IDs
+-- then     number of dead entries, then for each: ID, cause, attempts
 --
--- A sale that is not there is left alone: it is loaded from Postgres when it is needed.
+-- A sale that is not there is left alone: it is loaded from Postgres when it is needed. A dead entry is copied to the
+-- dead-letter stream: its own fields, then entry (its ID), cause, attempts; one that the stream has no more is not.
 --
 -- Returns "applied"; "again" when the batch already was (nothing changes); "behind" when batches in between are missing
 -- (nothing changes); the error FENCED when the epoch is not the owner's; the error BROKEN, changing nothing, when a
@@ -140,9 +141,13 @@ for _ = 1, rejected do
   key, arg = key + 1, arg + 2
 end
 
-for i = arg + 1, arg + tonumber(ARGV[arg]) do
+for i = arg + 1, arg + 3 * tonumber(ARGV[arg]), 3 do
   local entry = redis.call('XRANGE', stream, ARGV[i], ARGV[i])[1]
-  if entry then redis.call('XADD', dead, '*', 'entry', entry[1], unpack(entry[2])) end
+  if entry then
+    local letter = entry[2]
+    for _, word in ipairs({'entry', entry[1], 'cause', ARGV[i + 1], 'attempts', ARGV[i + 2]}) do letter[#letter + 1] = word end
+    redis.call('XADD', dead, '*', unpack(letter))
+  end
 end
 
 redis.call('HSET', part, 'applied', last, 'applied_seq', last_seq, 'drain', drain)

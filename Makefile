@@ -1,7 +1,7 @@
 # `make` alone lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo up test vet staticcheck check check-all clean
+.PHONY: help setup build demo up torture test vet staticcheck check check-all clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -13,13 +13,17 @@ setup: ## install what the tests need if it is missing (redis-server, postgresql
 build: ## build the commands into bin/
 	go build -o bin/ ./cmd/...
 
-demo: ## run the whole thing here and watch a sale (ARGS="--exit" and the like)
+demo: ## run the whole thing here and watch four sales (ARGS="--exit" and the like)
 	@.ci/setup postgres
 	go run ./cmd/sluice demo $(ARGS)
 
 up: ## run every part in one process on a database that lasts (ARGS=…)
 	@.ci/setup postgres
 	go run ./cmd/sluice up $(ARGS)
+
+torture: ## break a deployment at random for three minutes, and check that nobody was wronged (ARGS="--seed 7" and the like)
+	@.ci/setup
+	go run ./cmd/sluice torture $(ARGS)
 
 test: setup ## all tests, with the race detector and in random order, on real servers
 	go test -race -shuffle=on -count=1 ./...

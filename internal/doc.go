@@ -1,7 +1,7 @@
 // Package internal is the house of Sluice. This page is its plan; floors_test.go
 // proves that the code obeys it.
 //
-//	5  commands   cmd/api  cmd/consumer  cmd/scheduler  cmd/sluice      tools: demo
+//	5  commands   cmd/api  cmd/consumer  cmd/scheduler  cmd/sluice      tools: demo  torture
 //	              client    (public: the API in Go; imports nothing of ours)
 //	4  wiring     process   (configuration, connections, builds every part, run order, operations port)
 //	              embedded  (private Redis and Postgres for a laptop, a demo and the tests)
@@ -16,6 +16,7 @@
 //	              accounts   (who is asking: signing up and in, bearer tokens, wallets)
 //	              upkeep     (ticks at their time, slots of the days to come, reminders, and sweeping)
 //	              audit      (proves that Redis, Postgres and the log tell one story)
+//	              deadletters (what could not be settled, for an operator to judge)
 //	1  keepers    partition (Redis: one hash slot with a stream and all it touches)
 //	              sessions  (Redis: refresh tokens, throttles)
 //	              ledger    (Postgres: the record)

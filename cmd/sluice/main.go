@@ -2,8 +2,10 @@
 // deployment and an operator's hand.
 //
 //	sluice up            the API, a consumer and a scheduler in one process, on :8080
-//	sluice demo          the same, with an auction, thousands of buyers and a proof
+//	sluice demo          the same, with four sales, thousands of buyers and a proof
+//	sluice torture       breaks a deployment of its own at random, and checks that nobody was wronged
 //	sluice audit         proves that Redis, Postgres and the log tell one story
+//	sluice dead          lists what could not be settled; shows, replays, drops it
 //	sluice migrate       brings the database to this program's schema
 //	sluice admin create  makes an administrator's account
 //
@@ -36,7 +38,7 @@
 // # Exit status
 //
 //	0  it did what it should
-//	1  it could not; or the demo or the audit found something broken
+//	1  it could not; or the demo, the audit or the torture found something broken
 //	2  wrong flags or settings
 //	3  audit only: nothing is broken, but a partition was too busy to be compared
 package main
@@ -49,6 +51,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"sluice/internal/process"
+	rack "sluice/internal/torture"
 )
 
 const about = "Sluice sells a limited stock at the moment when everybody comes at once, and gives every request the right answer."
@@ -57,10 +60,14 @@ const about = "Sluice sells a limited stock at the moment when everybody comes a
 // wrong.
 type commands struct {
 	Up      up      `cmd:"" set:"log_level=info" help:"Run the API, a consumer and a scheduler in one process."`
-	Demo    demo    `cmd:"" set:"log_level=warn" help:"Run everything, let thousands of buyers bid at once, and prove the outcome."`
+	Demo    demo    `cmd:"" set:"log_level=warn" help:"Run everything, sell four kinds of things to thousands of buyers at once, and prove the outcome."`
 	Audit   audit   `cmd:"" set:"log_level=warn" help:"Prove that Redis, Postgres and the log tell one story."`
+	Dead    dead    `cmd:"" help:"Look after requests that could not be settled."`
+	Torture torture `cmd:"" help:"Break a deployment of its own at random while clients ask it for things, and check that nobody was wronged."`
 	Migrate migrate `cmd:"" set:"log_level=warn" help:"Bring the database to this program's schema."`
 	Admin   admin   `cmd:"" help:"Look after administrators."`
+
+	TortureWorker rack.Worker `cmd:"" set:"log_level=warn" hidden:""`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }

@@ -74,10 +74,11 @@ func TestHelp(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"--help"}, []string{"up ", "demo ", "audit ", "migrate ", "admin create", "--version"}},
+		{[]string{"--help"}, []string{"up ", "demo ", "audit ", "dead list", "dead show", "dead replay", "dead drop", "torture ", "migrate ", "admin create", "--version"}},
 		{[]string{"up", "--help"}, []string{"SLUICE_REDIS_URL", "SLUICE_JWT_KEYS", "SLUICE_LISTEN", "127.0.0.1:8081", "Default: info"}},
 		{[]string{"demo", "--help"}, []string{"--buyers", "5000", "--spread", "8s", "--exit", "--json", "Exit status"}},
 		{[]string{"audit", "--help"}, []string{"--json", "Exit status"}},
+		{[]string{"torture", "--help"}, []string{"--minutes", "--seconds", "--seed", "--keep", "--json"}},
 		{[]string{"migrate", "--help"}, []string{"SLUICE_POSTGRES_URL"}},
 		{[]string{"admin", "create", "--help"}, []string{"--email", "SLUICE_ADMIN_PASSWORD", "SLUICE_POSTGRES_URL"}},
 		{[]string{"--version"}, []string{"sluice "}},
@@ -105,6 +106,7 @@ func TestBadUse(t *testing.T) {
 		{[]string{"demo", "--buyers=many"}, "--buyers"},
 		{[]string{"demo", "--buyers=0"}, "buyers must be"},
 		{[]string{"demo", "--spread=1h"}, "spread must be"},
+		{[]string{"torture", "--minutes=never"}, "--minutes"},
 		{[]string{"up", "--partitions=0", "--listen=x"}, "SLUICE_LISTEN"},
 	} {
 		status, stdout, stderr := sluice(t, test.args...)
@@ -130,13 +132,31 @@ func TestDemoAndAudit(t *testing.T) {
 	}
 	want := []string{"accept_per_s", "accepted", "audit", "inversions", "outcomes", "oversold", "points_moved",
 		"reasons", "refused", "requests", "unfinished", "units_sold", "verdict_ms"}
-	if names := slices.Sorted(maps.Keys(report)); !slices.Equal(names, want) {
-		t.Errorf("the object has %q", names)
+	kinds, _ := report["kinds"].(map[string]any)
+	delete(report, "kinds")
+	tallies, requests := map[string]any{"all": report}, 0.0
+	for kind, tally := range kinds {
+		tallies[kind] = tally
 	}
-	for name, value := range map[string]any{"requests": 50.0, "oversold": 0.0, "unfinished": 0.0, "inversions": 0.0, "audit": "ok"} {
-		if report[name] != value {
-			t.Errorf("%s is %v", name, report[name])
+	for kind, tally := range tallies {
+		fields, _ := tally.(map[string]any)
+		if names := slices.Sorted(maps.Keys(fields)); !slices.Equal(names, want) {
+			t.Errorf("%s has %q", kind, names)
 		}
+		for name, value := range map[string]any{"oversold": 0.0, "unfinished": 0.0, "inversions": 0.0, "audit": "ok"} {
+			if fields[name] != value {
+				t.Errorf("%s: %s is %v", kind, name, fields[name])
+			}
+		}
+		if n, _ := fields["requests"].(float64); kind != "all" {
+			requests += n
+		}
+		if kind == "auction" && fields["requests"] != 50.0 {
+			t.Errorf("50 bids are %v requests", fields["requests"])
+		}
+	}
+	if len(kinds) != 4 || report["requests"] != requests {
+		t.Errorf("%d kinds with %v requests, the whole has %v", len(kinds), requests, report["requests"])
 	}
 
 	status, stdout, stderr = sluice(t, "audit", "--json")

@@ -25,6 +25,7 @@ type postgres struct {
 	port     int
 	password string
 	child    *child
+	again    func(context.Context) (*postgres, error) // starts it once more, as it was
 }
 
 // startPostgres makes the cluster at its first use, starts it and returns when
@@ -57,7 +58,13 @@ func startPostgres(ctx context.Context, f *folder, programs []string, o Options)
 		if err != nil {
 			return nil, err
 		}
-		p, err := runPostgres(ctx, bin, cluster, as, f, port, password, o.Durable)
+		run := func(ctx context.Context) (*postgres, error) {
+			return runPostgres(ctx, bin, cluster, as, f, port, password, o.Durable)
+		}
+		p, err := run(ctx)
+		if err == nil {
+			p.again = run
+		}
 		if err == nil || !portTaken(err) || tries == 5 {
 			return p, err
 		}

@@ -50,13 +50,20 @@ var beside = map[string]struct{ importedBy, imports []string }{
 	"sluice/migrations": {
 		importedBy: []string{"sluice/internal/process", "sluice/internal/embedded/embeddedtest"},
 	},
-	// Real servers for tests. Nothing but a _test.go file may import it.
+	// Real servers for tests. Nothing but a _test.go file may import it, and what only
+	// such files import.
 	"sluice/internal/embedded/embeddedtest": {
-		imports: []string{"sluice/internal/embedded", "sluice/migrations"},
+		importedBy: []string{"sluice/internal/housetest"},
+		imports:    []string{"sluice/internal/embedded", "sluice/migrations"},
 	},
 	// A second, naive telling of the rules, and random histories, for tests.
 	"sluice/internal/sale/saletest": {
 		imports: []string{"sluice/internal/sale"},
+	},
+	// The journeys together in miniature, for their tests.
+	"sluice/internal/housetest": {
+		imports: []string{"sluice/internal/admission", "sluice/internal/receipts", "sluice/internal/settlement",
+			"sluice/internal/ledger", "sluice/internal/partition", "sluice/internal/sale", "sluice/internal/embedded/embeddedtest"},
 	},
 }
 

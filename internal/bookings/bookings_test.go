@@ -22,27 +22,27 @@ func TestTablesAreBooked(t *testing.T) {
 		t.Fatalf("%d slots tomorrow, %d on the last day, %d after it", len(slots), len(h.slots(s, 3)), len(h.slots(s, 4)))
 	}
 	at := slots[20].StartsAt
-	slot, err := h.Slot(h.ctx, s.ID, at)
-	h.must(err)
+	slot, err := h.Slot(h.Ctx, s.ID, at)
+	h.Must(err)
 	if slot != slots[20].ID {
 		t.Fatalf("found slot %d, not %d", slot, slots[20].ID)
 	}
-	first, second := h.reserve(slot, h.buyers[0]), h.reserve(slot, h.buyers[1])
-	third, fourth := h.reserve(slot, h.buyers[2]), h.reserve(slot, h.buyers[3])
+	first, second := h.reserve(slot, h.Buyers[0]), h.reserve(slot, h.Buyers[1])
+	third, fourth := h.reserve(slot, h.Buyers[2]), h.reserve(slot, h.Buyers[3])
 	if first.Status != sale.Confirmed || second.Status != sale.Confirmed || third.Status != sale.Waiting || fourth.Status != sale.Waiting {
 		t.Errorf("%s, %s, %s, %s", first.Status, second.Status, third.Status, fourth.Status)
 	}
-	if again := h.reserve(slot, h.buyers[0]); again.Reason != sale.Duplicate {
+	if again := h.reserve(slot, h.Buyers[0]); again.Reason != sale.Duplicate {
 		t.Errorf("a second table of the slot: %s %s", again.Status, again.Reason)
 	}
-	if beside := h.reserve(slots[21].ID, h.buyers[0]); beside.Status != sale.Confirmed {
+	if beside := h.reserve(slots[21].ID, h.Buyers[0]); beside.Status != sale.Confirmed {
 		t.Errorf("a table half an hour later: %s %s", beside.Status, beside.Reason)
 	}
-	h.outcome(h.admission.Cancel(h.ctx, admission.Asker{Account: h.buyers[0]}, first.ID))
-	if r := h.receipt(h.buyers[2], third.ID); r.Status != sale.Held { // ten points are to be paid
+	h.Outcome(h.Admission.Cancel(h.Ctx, admission.Asker{Account: h.Buyers[0]}, first.ID))
+	if r := h.Receipt(h.Buyers[2], third.ID); r.Status != sale.Held { // ten points are to be paid
 		t.Errorf("the first in line is %s", r.Status)
 	}
-	if r := h.receipt(h.buyers[3], fourth.ID); r.Status != sale.Waiting {
+	if r := h.Receipt(h.Buyers[3], fourth.ID); r.Status != sale.Waiting {
 		t.Errorf("the second in line is %s", r.Status)
 	}
 	if got := h.slots(s, 1)[20]; got.Free != 0 || got.Held != 1 || got.Sold != 1 || got.Waiting != 1 {
@@ -54,32 +54,32 @@ func TestSlotSaysWhatIsWrong(t *testing.T) {
 	h := open(t)
 	s := h.create()
 	midnight, _, err := s.Bounds(h.day(s, 1))
-	h.must(err)
+	h.Must(err)
 	for _, bad := range []sale.Instant{
 		midnight.Add(15 * time.Minute), midnight + 1, sale.At(time.Now().Truncate(time.Hour)),
 	} {
-		_, err := h.Slot(h.ctx, s.ID, bad)
+		_, err := h.Slot(h.Ctx, s.ID, bad)
 		if faults := (sale.Faults)(nil); !errors.Is(err, ErrSlot) || !errors.As(err, &faults) || faults[0].Field != "slot" {
 			t.Errorf("%s: %v", bad.Time(), err)
 		}
 	}
 	for store, at := range map[int64]sale.Instant{s.ID: midnight.Add(24 * time.Hour * 30), 404: midnight} {
-		if _, err := h.Slot(h.ctx, store, at); !errors.Is(err, sale.ErrUnknown) || errors.Is(err, ErrSlot) {
+		if _, err := h.Slot(h.Ctx, store, at); !errors.Is(err, sale.ErrUnknown) || errors.Is(err, ErrSlot) {
 			t.Errorf("not published: %v", err)
 		}
 	}
 	// Other hours from now on: what is published can be booked, other times cannot.
 	hours := sale.Hours{}
 	hours[0] = &sale.Span{Opens: 600, Closes: 600}
-	_, err = h.Edit(h.ctx, h.seller, s.ID, Edit{Hours: &hours})
-	h.must(err)
-	if _, err := h.Slot(h.ctx, s.ID, midnight); err != nil {
+	_, err = h.Edit(h.Ctx, h.Seller, s.ID, Edit{Hours: &hours})
+	h.Must(err)
+	if _, err := h.Slot(h.Ctx, s.ID, midnight); err != nil {
 		t.Errorf("a slot that is published: %v", err)
 	}
-	if _, err := h.Slot(h.ctx, s.ID, midnight.Add(30*24*time.Hour)); !errors.Is(err, ErrSlot) {
+	if _, err := h.Slot(h.Ctx, s.ID, midnight.Add(30*24*time.Hour)); !errors.Is(err, ErrSlot) {
 		t.Errorf("midnight, a month from now: %v", err)
 	}
-	if _, _, err := h.Slots(h.ctx, 404, h.day(s, 1)); !errors.Is(err, sale.ErrUnknown) {
+	if _, _, err := h.Slots(h.Ctx, 404, h.day(s, 1)); !errors.Is(err, sale.ErrUnknown) {
 		t.Errorf("slots of no store: %v", err)
 	}
 }
@@ -89,22 +89,22 @@ func TestCreate(t *testing.T) {
 	bad := h.inn()
 	bad.Tables, bad.TimeZone = 0, "Mars/Base"
 	var faults sale.Faults
-	if _, _, err := h.Create(h.ctx, bad, ""); !errors.As(err, &faults) || len(faults) != 2 {
+	if _, _, err := h.Create(h.Ctx, bad, ""); !errors.As(err, &faults) || len(faults) != 2 {
 		t.Errorf("two faults: %v", err)
 	}
-	first, replayed, err := h.Create(h.ctx, h.inn(), "key")
-	h.must(err)
-	again, also, err := h.Create(h.ctx, h.inn(), "key")
-	h.must(err)
+	first, replayed, err := h.Create(h.Ctx, h.inn(), "key")
+	h.Must(err)
+	again, also, err := h.Create(h.Ctx, h.inn(), "key")
+	h.Must(err)
 	if replayed || !also || again.ID != first.ID {
 		t.Errorf("store %d, replayed %t, then %d, replayed %t", first.ID, replayed, again.ID, also)
 	}
 	h.create()
 	h.create()
-	if _, _, err := h.Create(h.ctx, h.inn(), ""); !errors.Is(err, ErrTooMany) {
+	if _, _, err := h.Create(h.Ctx, h.inn(), ""); !errors.Is(err, ErrTooMany) {
 		t.Errorf("a fourth: %v", err)
 	}
-	stores, more, err := h.Stores(h.ctx, Filter{Seller: h.seller, After: first.ID, Limit: 1})
+	stores, more, err := h.Stores(h.Ctx, Filter{Seller: h.Seller, After: first.ID, Limit: 1})
 	if err != nil || len(stores) != 1 || !more {
 		t.Errorf("%d stores, more %t, %v", len(stores), more, err)
 	}
@@ -114,27 +114,27 @@ func TestEdit(t *testing.T) {
 	h := open(t)
 	s := h.create()
 	title, tables, days, none := "Bar", int64(5), 5, int64(0)
-	changed, err := h.Edit(h.ctx, h.seller, s.ID, Edit{Title: &title, Tables: &tables, DaysAhead: &days})
-	h.must(err)
-	if read, err := h.Store(h.ctx, s.ID); err != nil || read.Title != "Bar" || read.Tables != 5 || read.DaysAhead != 5 || changed.Title != "Bar" {
+	changed, err := h.Edit(h.Ctx, h.Seller, s.ID, Edit{Title: &title, Tables: &tables, DaysAhead: &days})
+	h.Must(err)
+	if read, err := h.Store(h.Ctx, s.ID); err != nil || read.Title != "Bar" || read.Tables != 5 || read.DaysAhead != 5 || changed.Title != "Bar" {
 		t.Errorf("%+v, %v", read, err)
 	}
 	if old, fresh := h.slots(s, 3), h.slots(s, 5); len(fresh) != 48 || fresh[0].Stock != 5 || fresh[0].Title != "Bar" || old[0].Stock != 2 {
 		t.Errorf("%d slots of two more days", len(fresh))
 	}
 	var faults sale.Faults
-	if _, err := h.Edit(h.ctx, h.seller, s.ID, Edit{Tables: &none}); !errors.As(err, &faults) || faults[0].Field != "tables" {
+	if _, err := h.Edit(h.Ctx, h.Seller, s.ID, Edit{Tables: &none}); !errors.As(err, &faults) || faults[0].Field != "tables" {
 		t.Errorf("no tables: %v", err)
 	}
-	if _, err := h.Edit(h.ctx, h.other, s.ID, Edit{Title: &title}); !errors.Is(err, sale.ErrNotYours) {
+	if _, err := h.Edit(h.Ctx, h.Other, s.ID, Edit{Title: &title}); !errors.Is(err, sale.ErrNotYours) {
 		t.Errorf("another's: %v", err)
 	}
-	if _, err := h.Edit(h.ctx, h.seller, 404, Edit{Title: &title}); !errors.Is(err, sale.ErrUnknown) {
+	if _, err := h.Edit(h.Ctx, h.Seller, 404, Edit{Title: &title}); !errors.Is(err, sale.ErrUnknown) {
 		t.Errorf("no store: %v", err)
 	}
-	h.must(h.Close(h.ctx, h.seller, s.ID))
+	h.Must(h.Close(h.Ctx, h.Seller, s.ID))
 	var refusal *sale.Refusal
-	if _, err := h.Edit(h.ctx, h.seller, s.ID, Edit{Title: &title}); !errors.As(err, &refusal) || refusal.Code != sale.RefusedClosed {
+	if _, err := h.Edit(h.Ctx, h.Seller, s.ID, Edit{Title: &title}); !errors.As(err, &refusal) || refusal.Code != sale.RefusedClosed {
 		t.Errorf("a closed one: %v", err)
 	}
 }
@@ -145,31 +145,31 @@ func TestClose(t *testing.T) {
 	h := open(t)
 	s := h.create()
 	slots := h.slots(s, 1)
-	booked := h.reserve(slots[5].ID, h.buyers[0])
-	if err := h.Close(h.ctx, h.seller, s.ID); !errors.Is(err, ErrBooked) {
+	booked := h.reserve(slots[5].ID, h.Buyers[0])
+	if err := h.Close(h.Ctx, h.Seller, s.ID); !errors.Is(err, ErrBooked) {
 		t.Errorf("with a booking: %v", err)
 	}
-	if err := h.Close(h.ctx, h.other, s.ID); !errors.Is(err, sale.ErrNotYours) {
+	if err := h.Close(h.Ctx, h.Other, s.ID); !errors.Is(err, sale.ErrNotYours) {
 		t.Errorf("another's: %v", err)
 	}
-	h.outcome(h.admission.Cancel(h.ctx, admission.Asker{Account: h.buyers[0]}, booked.ID))
+	h.Outcome(h.Admission.Cancel(h.Ctx, admission.Asker{Account: h.Buyers[0]}, booked.ID))
 	remembered := slots[6].ID
-	h.must(h.partitions.LoadFrom(h.ctx, s.Partition, remembered, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) {
+	h.Must(h.Partitions.LoadFrom(h.Ctx, s.Partition, remembered, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) {
 		return h.ledger.Stand(ctx, remembered)
 	}))
-	_, err := h.ledger.Place(h.ctx, remembered) // the API has met it, too
-	h.must(err)
-	h.must(h.Close(h.ctx, h.seller, s.ID))
-	h.must(h.Close(h.ctx, h.seller, s.ID))
-	if _, err := h.Slot(h.ctx, s.ID, slots[5].StartsAt); !errors.Is(err, sale.ErrUnknown) {
+	_, err := h.ledger.Place(h.Ctx, remembered) // the API has met it, too
+	h.Must(err)
+	h.Must(h.Close(h.Ctx, h.Seller, s.ID))
+	h.Must(h.Close(h.Ctx, h.Seller, s.ID))
+	if _, err := h.Slot(h.Ctx, s.ID, slots[5].StartsAt); !errors.Is(err, sale.ErrUnknown) {
 		t.Errorf("a slot of a closed store: %v", err)
 	}
-	if left, _, err := h.Slots(h.ctx, s.ID, h.day(s, 1)); err != nil || len(left) != 0 {
+	if left, _, err := h.Slots(h.Ctx, s.ID, h.day(s, 1)); err != nil || len(left) != 0 {
 		t.Errorf("%d slots are shown, %v", len(left), err)
 	}
 	var refusal *sale.Refusal
 	for _, slot := range []int64{remembered, slots[5].ID} { // one that is gone, one that was booked and stays
-		_, err := h.admission.Reserve(h.ctx, admission.Asker{Account: h.buyers[1]}, slot, 1, uuid.Nil)
+		_, err := h.Admission.Reserve(h.Ctx, admission.Asker{Account: h.Buyers[1]}, slot, 1, uuid.Nil)
 		if !errors.As(err, &refusal) || refusal.Code != sale.RefusedClosed {
 			t.Errorf("slot %d of a closed store: %v", slot, err)
 		}
@@ -180,8 +180,8 @@ func TestAttend(t *testing.T) {
 	h := open(t)
 	s := h.create()
 	slot := h.slots(s, 1)[5]
-	booked, waits := h.reserve(slot.ID, h.buyers[0]), h.reserve(slot.ID, h.buyers[1])
-	if err := h.Attend(h.ctx, h.seller, booked.ID, Completed); !errors.Is(err, ErrEarly) {
+	booked, waits := h.reserve(slot.ID, h.Buyers[0]), h.reserve(slot.ID, h.Buyers[1])
+	if err := h.Attend(h.Ctx, h.Seller, booked.ID, Completed); !errors.Is(err, ErrEarly) {
 		t.Errorf("before it began: %v", err)
 	}
 	h.exec(`
@@ -193,21 +193,21 @@ func TestAttend(t *testing.T) {
 		id     uuid.UUID
 		want   error
 	}{
-		"another's":    {h.other, booked.ID, sale.ErrNotYours},
-		"no receipt":   {h.seller, uuid.New(), sale.ErrUnknown},
-		"as it should": {h.seller, booked.ID, nil},
-		"the next one": {h.seller, waits.ID, nil},
+		"another's":    {h.Other, booked.ID, sale.ErrNotYours},
+		"no receipt":   {h.Seller, uuid.New(), sale.ErrUnknown},
+		"as it should": {h.Seller, booked.ID, nil},
+		"the next one": {h.Seller, waits.ID, nil},
 	} {
-		if err := h.Attend(h.ctx, test.seller, test.id, NoShow); !errors.Is(err, test.want) {
+		if err := h.Attend(h.Ctx, test.seller, test.id, NoShow); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	var faults sale.Faults
-	if err := h.Attend(h.ctx, h.seller, booked.ID, "asleep"); !errors.As(err, &faults) {
+	if err := h.Attend(h.Ctx, h.Seller, booked.ID, "asleep"); !errors.As(err, &faults) {
 		t.Errorf("another word: %v", err)
 	}
-	h.must(h.Attend(h.ctx, h.seller, booked.ID, Completed))
-	words, err := h.Attendance(h.ctx, []uuid.UUID{booked.ID, waits.ID, uuid.New()})
+	h.Must(h.Attend(h.Ctx, h.Seller, booked.ID, Completed))
+	words, err := h.Attendance(h.Ctx, []uuid.UUID{booked.ID, waits.ID, uuid.New()})
 	if err != nil || len(words) != 2 || words[booked.ID] != Completed || words[waits.ID] != NoShow {
 		t.Errorf("%v, %v", words, err)
 	}

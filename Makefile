@@ -37,7 +37,7 @@ staticcheck: ## what staticcheck warns about
 check: ## all that a change must pass: what CI runs
 	@.ci/run
 
-check-all: check ## check, and what takes longer
+check-all: check torture ## check, and what takes longer
 
 clean: ## remove what was built
 	rm -rf bin

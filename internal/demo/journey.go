@@ -15,7 +15,7 @@ func (c *crowd) journey(ctx context.Context, who person, key string) {
 	case client.Auction:
 		j.bid(ctx)
 	case client.Reservation:
-		j.reserve(ctx, client.Reservation, "")
+		j.reserve(ctx, "")
 	case client.Coupon:
 		j.claim(ctx)
 	case client.Event:
@@ -54,9 +54,9 @@ func (j *traveller) bid(ctx context.Context) {
 
 // reserve: he takes what he is given, waits if he has to, and pays, cancels or lets
 // it go.
-func (j *traveller) reserve(ctx context.Context, kind client.Kind, coupon string) {
-	lot := j.lots[kind]
-	s := j.ask(ctx, story{kind: kind, verb: client.VerbReserve}, func(key client.CallOption) (client.Receipt, error) {
+func (j *traveller) reserve(ctx context.Context, coupon string) {
+	lot := j.lots[client.Reservation]
+	s := j.ask(ctx, story{kind: lot.Kind, verb: client.VerbReserve}, func(key client.CallOption) (client.Receipt, error) {
 		return j.api.Reserve(ctx, lot.ID, client.Reserve{Quantity: j.quantity, Coupon: coupon}, key)
 	})
 	if s == nil {
@@ -125,7 +125,7 @@ func (j *traveller) claim(ctx context.Context) {
 		return j.api.Claim(ctx, j.lots[client.Coupon].ID, key)
 	})
 	if s != nil && s.last.Status == client.Confirmed && j.uses {
-		j.reserve(ctx, client.Reservation, s.last.ID)
+		j.reserve(ctx, s.last.ID)
 	}
 }
 
@@ -153,8 +153,6 @@ func (j *traveller) until(ctx context.Context, s *story, is func(client.Receipt)
 		s.decided = time.Time{}
 		return false
 	}
-	j.mu.Lock()
 	s.last = r
-	j.mu.Unlock()
 	return true
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	mathrand "math/rand/v2"
 	"net"
 	"net/http"
@@ -21,10 +22,17 @@ const (
 	keyMost      = 255              // characters of an Idempotency-Key
 	answerMost   = 8 << 20          // bytes; the longest true answer is 100 sales with their descriptions
 	longestPause = 30 * time.Second // that a call is willing to make
+	longestTurn  = 2 * time.Minute  // with a turn, which is a place that leaving would lose
+	turnMost     = 512              // bytes of a turn
 
 	firstPause = 200 * time.Millisecond // when nobody says how long; it doubles
 	mostPause  = 5 * time.Second        // and ends here
+	turnLate   = time.Second            // that a turn is used late at most
 )
+
+// ifNoneMatch names the state that the caller has; when it is what there is, nothing
+// is answered into his hands.
+const ifNoneMatch = "If-None-Match"
 
 // call is one request of the API, however many times it is sent.
 type call struct {
@@ -39,6 +47,16 @@ type call struct {
 
 	accept string // another form than JSON, which is not read but answered: stream
 	stream io.ReadCloser
+
+	header http.Header   // sent besides what every call sends
+	hold   time.Duration // that the API may take to answer, beyond what a call may
+	single bool          // sent once, whatever the answer
+	turn   string        // of an overloaded API, for the next attempt
+
+	// Of the last attempt.
+	token  string // that it carried
+	status int
+	answer http.Header
 
 	// unsure is set by do: an earlier attempt may have been executed, though its
 	// answer was lost.
@@ -66,6 +84,8 @@ func (c *Client) persist(ctx context.Context, k *call) error {
 	switch {
 	case k.keyed && (k.key == "" || len(k.key) > keyMost || !visible(k.key)):
 		return errors.New("an Idempotency-Key has 1 to 255 visible ASCII characters")
+	case len(k.turn) > turnMost || !visible(k.turn):
+		return errors.New("this is no turn that the API gives")
 	case !k.keyed && (k.once || k.method == http.MethodPost && !k.public):
 		k.key = rand.Text()
 	}
@@ -78,12 +98,16 @@ func (c *Client) persist(ctx context.Context, k *call) error {
 	}
 	for tried := 1; ; tried++ {
 		err := c.authorized(ctx, k, body)
-		if err == nil || ctx.Err() != nil || !passes(err) || tried >= c.attempts {
+		if err == nil || ctx.Err() != nil || !passes(err) || tried >= c.attempts || k.single {
 			return err
 		}
 		k.unsure = k.unsure || mayHaveActed(err)
+		most := longestPause
+		if turn := turnOf(err); turn != "" {
+			k.turn, most = turn, longestTurn
+		}
 		pause := pauseAfter(err, tried)
-		if pause > longestPause {
+		if pause > most {
 			return err
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
@@ -142,14 +166,23 @@ func (c *Client) once(ctx context.Context, k *call, body []byte, token string) e
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	sender := *c.http
-	if k.accept != "" {
-		sender.Timeout = 0 // it is as long as it is; ctx ends it
+	if k.turn != "" {
+		request.Header.Set(turnHeader, k.turn)
 	}
+	maps.Copy(request.Header, k.header)
+	sender := *c.http
+	switch {
+	case k.accept != "":
+		sender.Timeout = 0 // it is as long as it is; ctx ends it
+	case k.hold > 0 && !c.theirs:
+		sender.Timeout += k.hold
+	}
+	k.token, k.status, k.answer = token, 0, nil
 	response, err := sender.Do(request)
 	if err != nil {
 		return &lost{err}
 	}
+	k.status, k.answer = response.StatusCode, response.Header
 	if k.accept != "" && response.StatusCode < http.StatusMultipleChoices {
 		k.stream = response.Body
 		return nil
@@ -159,6 +192,8 @@ func (c *Client) once(ctx context.Context, k *call, body []byte, token string) e
 	switch {
 	case err != nil:
 		return &lost{fmt.Errorf("read the answer: %w", err)}
+	case response.StatusCode == http.StatusNotModified && k.header.Get(ifNoneMatch) != "":
+		return nil // what the caller has is what there is
 	case response.StatusCode >= http.StatusMultipleChoices:
 		return problemOf(response, text)
 	case len(text) > answerMost:
@@ -181,7 +216,7 @@ func passes(err error) bool {
 	case errors.As(err, &u): // the renewal has tried long enough
 		return false
 	case errors.As(err, &p):
-		return slices.Contains([]int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}, p.Status)
+		return slices.Contains([]int{http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}, p.Status)
 	case errors.As(err, &l):
 		return !untrusted(err)
 	}
@@ -199,17 +234,33 @@ func mayHaveActed(err error) bool {
 	return !errors.As(err, &network) || network.Op != "dial"
 }
 
+// recovers says whether what ended with err may succeed later, given more time than
+// one call takes: also a renewal of the session that has not.
+func recovers(err error) bool {
+	var u *unrenewed
+	if errors.As(err, &u) {
+		return passes(u.err)
+	}
+	return passes(err)
+}
+
 // pauseAfter is the time to wait after an attempt, the tried'th, ended with err.
 // It is spread, so that those who were refused together do not come back together;
 // never to less than the API asks for.
 func pauseAfter(err error, tried int) time.Duration {
 	if told := retryAfterOf(err); told > 0 {
-		told = min(told, 2*longestPause) // which nobody waits for, and which cannot overflow
-		return told + mathrand.N(told/4+1)
+		told = min(told, 2*longestTurn) // which nobody waits for, and which cannot overflow
+		if turnOf(err) != "" {
+			return told + mathrand.N(min(told/4, turnLate)+1) // the API has spread the turns, which grow old
+		}
+		return spread(max(told, min(told<<min(tried-1, 10), mostPause))) // what was too early goes on being so
 	}
 	pause := min(firstPause<<min(tried-1, 10), mostPause)
 	return pause/2 + mathrand.N(pause/2+1)
 }
+
+// spread is d and up to a quarter more.
+func spread(d time.Duration) time.Duration { return d + mathrand.N(d/4+1) }
 
 func retryAfterOf(err error) time.Duration {
 	var p *Problem

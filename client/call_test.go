@@ -42,6 +42,7 @@ var faults = map[string]func(http.ResponseWriter){
 		_, _ = w.Write([]byte(`{"receipt":`))
 	},
 	"bad gateway":     func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
+	"too slow":        func(w http.ResponseWriter) { w.WriteHeader(http.StatusRequestTimeout) },
 	"gateway timeout": func(w http.ResponseWriter) { w.WriteHeader(http.StatusGatewayTimeout) },
 	"unavailable":     func(w http.ResponseWriter) { refuse(w, http.StatusServiceUnavailable, CodeUnavailable) },
 }
@@ -183,7 +184,7 @@ func TestStorm(t *testing.T) {
 }
 
 func TestFinalAnswers(t *testing.T) {
-	for _, status := range []int{301, 307, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422, 431, 500, 501} {
+	for _, status := range []int{301, 307, 400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 431, 500, 501} {
 		perform(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "http://elsewhere/")
 			refuse(w, status, "word")

@@ -16,10 +16,9 @@
 // # Receipts
 //
 // A request of a sale (a bid, a reservation, a payment, a growth of its stock) is
-// answered at once with a [Receipt], which is queued. [Client.Wait] asks after it, as
-// often as the API wants it to, until it is decided. It will be, in exactly one way,
-// also if this program ends: keep the receipt's ID, and Wait(ctx, Receipt{ID: id})
-// goes on.
+// answered at once with a [Receipt], which is queued. [Client.Wait] waits until it is
+// decided. It will be, in exactly one way, also if this program ends: keep the
+// receipt's ID, and Wait(ctx, Receipt{ID: id}) goes on.
 //
 // What is decided may go on: who waits in a line is promoted, what is held is paid or
 // expires. [Client.WaitUntil] follows it there:
@@ -35,6 +34,29 @@
 //		…
 //	}
 //
+// # Waiting
+//
+// There are four ways to learn what becomes of a request. All of them last as long as
+// ctx does and through every fault that passes, and ask no more often than the API
+// wants to be asked.
+//
+//   - [Client.Wait] and [Client.WaitUntil], for the verdict on one request: the API
+//     holds its answer for up to 20 seconds and gives it as soon as there is news.
+//     Where it does not, being an older one or having too many who wait, or where the
+//     caller's [WithHTTPClient] leaves no time, or [WithPolling] says so, they ask again
+//     after the pause that the API names.
+//   - [Client.WaitAll], for a program that has many requests under way: one question
+//     for every 100 of them. [Client.Poll] is one such question.
+//   - [Client.Follow], for a page that shows its place in the queue or in the line as
+//     it moves, and what becomes of a hold: a stream of events.
+//   - [Client.FollowMine], for a program that lasts as long as its session does and
+//     wants to hear of every change: one stream for all receipts, however many.
+//
+// [Client.FollowSale] shows a sale as it sells: price, stock and state. A stream
+// connects again by itself, takes up where it was, and knows a dead connection by its
+// silence. Each takes up one connection while it lasts, as does each answer that is
+// held.
+//
 // # Problems
 //
 // What the API refuses is a [*Problem] with a stable [Code]; errors.As finds it,
@@ -49,15 +71,21 @@
 //
 // # Trying again
 //
-// A lost connection and the answers 429, 502, 503 and 504 pass. A call is sent
+// A lost connection and the answers 408, 429, 502, 503 and 504 pass. A call is sent
 // again then, at most [WithAttempts] times in all, after the pause that the API
-// asks for or else after one that doubles, both with jitter. Nothing is done twice:
+// asks for, or else after 0.2 seconds; the next ones double, up to 5 seconds, and all
+// have jitter. Nothing is done twice:
 // whatever makes something (a sale, a top-up, a request) carries an Idempotency-Key,
 // the same each time. It is made for the call; give one of your own by [WithKey]
 // when the call itself may be repeated, say after a crash of your program. All other
-// answers are final. ctx ends every wait, and a pause that would outlast its
+// answers are final, with one doubt: a refusal that follows a lost answer is that of
+// the last sending, and the one before may still be on its way. Whoever must know asks
+// again later, under the same key. ctx ends every wait, and a pause that would outlast its
 // deadline, or 30 seconds, is not begun: the call ends with the last problem, whose
-// RetryAfter tells how long.
+// RetryAfter tells how long. [CodeOverloaded] comes with a turn, which is a place
+// among those who were refused: the client sends it back when it tries again, and
+// makes a pause of up to two minutes for it. Whoever comes later than that may do so with
+// [WithTurn].
 //
 // # Tokens
 //
@@ -93,14 +121,21 @@ type Client struct {
 	saver    func(Tokens)
 	attempts int
 	pageSize int
+	theirs   bool // http is the caller's, and so is its time limit
+	polling  bool
 }
 
 // Option changes a client that is being made.
 type Option func(*Client)
 
 // WithHTTPClient has all requests sent by h. Without it a client has connections of
-// its own, goes where no redirect leads, and gives up on an answer after 15 seconds.
-func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.http = h } }
+// its own, goes where no redirect leads, and gives up on an answer after 15 seconds,
+// or so long after the API has held it for as long as it was asked to. The Timeout
+// of h holds for all calls but streams, and answers are held for less where it leaves
+// less. They are not held where the Transport of h bounds its connections.
+func WithHTTPClient(h *http.Client) Option {
+	return func(c *Client) { c.http, c.theirs = h, true }
+}
 
 // WithToken is a client for whom this access token speaks, as long as it does.
 func WithToken(access string) Option { return WithTokens(Tokens{Access: access}) }
@@ -122,6 +157,10 @@ func WithSaver(save func(Tokens)) Option { return func(c *Client) { c.saver = sa
 // WithAttempts bounds how many times one call is sent: 1 is never again, and
 // math.MaxInt leaves it to ctx. The default is 6.
 func WithAttempts(n int) Option { return func(c *Client) { c.attempts = max(n, 1) } }
+
+// WithPolling has Wait and WaitUntil never ask the API to hold an answer: they ask as
+// often as it wants them to. For where nothing in between lets a request last.
+func WithPolling() Option { return func(c *Client) { c.polling = true } }
 
 // WithPageSize says how many items of a list are fetched at once, 1 to 100. The
 // default is 100.
@@ -175,6 +214,11 @@ type CallOption func(*call)
 // calls under one key are one request, and are answered alike. The same key with
 // other content is refused with [CodeMismatch].
 func WithKey(key string) CallOption { return func(k *call) { k.key, k.keyed = key, true } }
+
+// WithTurn sends back the [Problem.Turn] of an earlier call that was the same and was
+// refused as overloaded, so that this one goes before newcomers. Within one call the
+// client does that by itself.
+func WithTurn(turn string) CallOption { return func(k *call) { k.turn = turn } }
 
 // visible says whether s can stand in a header as one word.
 func visible(s string) bool {

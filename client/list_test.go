@@ -173,14 +173,18 @@ func TestWait(t *testing.T) {
 			if i > 0 {
 				before = at[i-1].at
 			}
-			s.took(at[i].at-before, pause, pause)
+			most := pause
+			if pause == pollMost {
+				most += pause / 4 // after a fault those who come back are spread
+			}
+			s.took(at[i].at-before, pause, most)
 		}
 		again, err := c.Wait(s.Context(), r)
 		s.must(err)
 		if again != r || len(s.requests("GET /v1/receipts/r")) != len(steps) {
 			s.Error("asked after what is decided")
 		}
-	})
+	}, WithPolling())
 }
 
 func queued(pollAfter int) func(http.ResponseWriter) {
@@ -291,7 +295,7 @@ func TestKept(t *testing.T) {
 	at := time.Date(2030, 1, 31, 18, 0, 0, 0, time.UTC)
 	sale := Sale{ID: 7, Title: "Lamps", Period: time.Minute, RefundWindow: time.Hour, OpensAt: at, Stock: &Stock{Total: 1, Free: 1}}
 	chair := Sale{ID: 8, Kind: Reservation, UnitPrice: 5, Hold: time.Minute, Line: 3, MaxBypass: 1, OpensAt: at, ClosesAt: at, Stock: &Stock{Total: 1, Held: 1, Waiting: 2}}
-	receipt := Receipt{ID: "r", Status: Queued, Position: 2, PollAfter: 60 * time.Millisecond, RequestedAt: at}
+	receipt := Receipt{ID: "r", Status: Queued, Position: 2, ETA: 1500 * time.Millisecond, Outlook: OutlookUnlikely, PollAfter: 60 * time.Millisecond, RequestedAt: at}
 	held := Receipt{ID: "r", Status: Held, UnitPrice: 5, Discount: 2, Amount: 3, Coupon: "c", PayBy: at, RequestedAt: at}
 	store := Store{ID: 9, Hours: Hours{"mon": "11:00-21:00"}, RefundWindow: time.Hour, Hold: time.Minute, DaysAhead: 3, CreatedAt: at}
 	for _, kept := range []struct{ value, again any }{{&sale, new(Sale)}, {&chair, new(Sale)}, {&receipt, new(Receipt)}, {&held, new(Receipt)}, {&store, new(Store)}, {new(pair(1)), new(Tokens)}} {
@@ -315,7 +319,7 @@ func FuzzAnswers(f *testing.F) {
 			t.Errorf("problem %+v", p)
 		}
 		for tried := range 100 {
-			if pause := pauseAfter(p, tried+1); pause <= 0 || pause > 3*longestPause {
+			if pause := pauseAfter(p, tried+1); pause <= 0 || pause > 3*longestTurn {
 				t.Errorf("a pause of %s", pause)
 			}
 		}

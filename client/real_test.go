@@ -1,10 +1,13 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,17 +28,38 @@ type house struct {
 	url      string
 	inside   *process.Process
 	postgres string
+	redis    string
+	log      *listened
+}
+
+// listened is a log of which the test is told when news flow, and otherwise what is wrong.
+type listened struct {
+	to    io.Writer
+	flows chan struct{}
+	once  sync.Once
+}
+
+func (l *listened) Write(line []byte) (int, error) { return l.to.Write(line) }
+
+func (l *listened) WriteLevel(level zerolog.Level, line []byte) (int, error) {
+	if bytes.Contains(line, []byte("news flow")) {
+		l.once.Do(func() { close(l.flows) })
+	}
+	if level < zerolog.WarnLevel {
+		return len(line), nil
+	}
+	return l.Write(line)
 }
 
 func build(t *testing.T) *house {
 	t.Helper()
-	h := &house{T: t, postgres: embeddedtest.Postgres(t)}
+	h := &house{T: t, postgres: embeddedtest.Postgres(t), redis: embeddedtest.Redis(t), log: &listened{to: t.Output(), flows: make(chan struct{})}}
 	var err error
 	h.inside, err = process.Open(t.Context(), process.Config{
-		RedisURL: embeddedtest.Redis(t), PostgresURL: h.postgres, JWTKeys: "test:" + strings.Repeat("s", 32), Name: "client-test",
+		RedisURL: h.redis, PostgresURL: h.postgres, JWTKeys: "test:" + strings.Repeat("s", 32), Name: "client-test",
 		Partitions: 16, PostgresConns: 20, Listen: "127.0.0.1:0", OpsListen: "127.0.0.1:0", ShutdownGrace: 5 * time.Second,
-		BuyerRate: 100, BuyerBurst: 100, Backlog: 100_000, BatchesKeep: 24 * time.Hour, LogLevel: "warn", LogFormat: "json",
-	}, zerolog.New(t.Output()).Level(zerolog.WarnLevel))
+		BuyerRate: 100, BuyerBurst: 100, Backlog: 100_000, PollBudget: 10_000, Waiters: 1000, BatchesKeep: 24 * time.Hour, LogLevel: "warn", LogFormat: "json",
+	}, zerolog.New(h.log))
 	h.must(err)
 	var doors [2]net.Listener
 	for i := range doors {

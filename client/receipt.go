@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
@@ -49,6 +48,16 @@ const (
 	ReasonInternal       Reason = "internal"
 )
 
+// Durability says what a receipt survives.
+type Durability string
+
+// The levels, the weakest first.
+const (
+	InMemory Durability = "memory"  // queued in Redis, which has not written it down yet
+	Fsynced  Durability = "fsynced" // queued in Redis, and on disk
+	InRecord Durability = "settled" // decided, and committed by Postgres
+)
+
 // Verb says what a request asks.
 type Verb string
 
@@ -64,12 +73,22 @@ const (
 	VerbChange  Verb = "change" // of a sale's stock or close
 )
 
+// Outlook says what is to be expected of a queued request, by what is ahead of it.
+type Outlook string
+
+// The outlooks. "" is unknown.
+const (
+	OutlookLikely   Outlook = "likely"
+	OutlookUnlikely Outlook = "unlikely"
+	OutlookSoldOut  Outlook = "sold_out" // certain
+)
+
 // Receipt is a request and what became of it. What does not apply is zero.
 type Receipt struct {
 	ID          string        `json:"receipt"` // a UUID
 	Verb        Verb          `json:"verb"`
 	Sale        int64         `json:"sale"`
-	Buyer       int64         `json:"buyer,omitempty"`      // account that asked; only its seller is told
+	Buyer       int64         `json:"buyer,omitempty"`      // account that asked; only its seller and admins are told
 	Attendance  Attendance    `json:"attendance,omitempty"` // of a booking, once it is noted; only its seller is told
 	Status      Status        `json:"status"`
 	Reason      Reason        `json:"reason,omitempty"`     // of a rejected one
@@ -81,7 +100,10 @@ type Receipt struct {
 	PayBy       time.Time     `json:"pay_by,omitzero"`      // while held
 	Target      string        `json:"target,omitempty"`     // ID of the receipt that a pay, cancel, refund or change of slot is about
 	Position    int64         `json:"position,omitempty"`   // while queued: 1 is decided next; while waiting: 1 is next in the line; 0: not known at the moment
+	ETA         time.Duration `json:"-"`                    // while queued or waiting: until it is its turn, as things go; 0: not known
+	Outlook     Outlook       `json:"outlook,omitempty"`    // while queued
 	PollAfter   time.Duration `json:"-"`                    // while queued or waiting: when to ask again
+	Durability  Durability    `json:"durability,omitempty"` // what it survives
 	RequestedAt time.Time     `json:"requested_at"`         // by the clock of the stream, which judges it
 }
 
@@ -98,10 +120,11 @@ func (r *Receipt) UnmarshalJSON(text []byte) error {
 	type plain Receipt
 	wire := struct {
 		*plain
+		ETAMS       int64 `json:"eta_ms"`
 		PollAfterMS int64 `json:"poll_after_ms"`
 	}{plain: (*plain)(r)}
 	err := json.Unmarshal(text, &wire)
-	r.PollAfter = time.Duration(wire.PollAfterMS) * time.Millisecond
+	r.ETA, r.PollAfter = milliseconds(wire.ETAMS), milliseconds(wire.PollAfterMS)
 	return err
 }
 
@@ -110,71 +133,19 @@ func (r Receipt) MarshalJSON() ([]byte, error) {
 	type plain Receipt
 	return json.Marshal(struct {
 		plain
+		ETAMS       int64 `json:"eta_ms,omitempty"`
 		PollAfterMS int64 `json:"poll_after_ms,omitempty"`
-	}{plain(r), r.PollAfter.Milliseconds()})
+	}{plain(r), r.ETA.Milliseconds(), r.PollAfter.Milliseconds()})
 }
 
 const receiptsPath = "/v1/receipts/"
 
-// Receipt answers where a request stands.
+// Receipt answers where a request stands. [CodeLost] when Redis has lost data since it
+// may have been queued: nothing was done, and it may be asked again, also under its
+// own key.
 func (c *Client) Receipt(ctx context.Context, id string) (r Receipt, err error) {
 	err = c.do(ctx, &call{method: http.MethodGet, path: receiptPath(id), into: &r})
 	return r, err
-}
-
-// Bounds of what Wait does between two questions.
-const (
-	pollLeast = 10 * time.Millisecond
-	pollMost  = longestPause
-	pollFault = time.Second
-	pollSlow  = time.Second // when the API does not say, since nothing is queued
-)
-
-// Wait asks after a queued receipt until it is decided, and answers what came of
-// it. A receipt of which only the ID is set is asked after at once. Wait lasts as
-// long as ctx does, through every fault that passes: with ctx's error come the
-// receipt as it was last seen and the last fault.
-func (c *Client) Wait(ctx context.Context, r Receipt) (Receipt, error) {
-	return c.WaitUntil(ctx, r, Receipt.Decided)
-}
-
-// WaitUntil is Wait until the receipt is as wanted, which is asked of every state
-// that is seen: [Receipt.Settled] for the end of a hold or of a place in the line. A
-// state may pass unseen between two questions.
-func (c *Client) WaitUntil(ctx context.Context, r Receipt, wanted func(Receipt) bool) (Receipt, error) {
-	pause := r.pause()
-	if r.Status == "" {
-		pause = 0
-	}
-	var fault error
-	for r.Status == "" || !wanted(r) {
-		if err := sleep(ctx, pause); err != nil {
-			if fault != nil {
-				err = fmt.Errorf("%w; %w", err, fault)
-			}
-			return r, fmt.Errorf("receipt %s: %w", r.ID, err)
-		}
-		next, err := c.Receipt(ctx, r.ID)
-		switch {
-		case err == nil:
-			r, fault = next, nil
-			pause = r.pause()
-		case ctx.Err() == nil && passes(err):
-			fault = err
-			pause = min(max(retryAfterOf(err), pollFault), pollMost)
-		default:
-			return r, err
-		}
-	}
-	return r, nil
-}
-
-// pause is how long to wait before asking after r again.
-func (r Receipt) pause() time.Duration {
-	if r.PollAfter == 0 && r.Decided() {
-		return pollSlow
-	}
-	return min(max(r.PollAfter, pollLeast), pollMost)
 }
 
 // ReceiptFilter chooses receipts; what is zero chooses all.

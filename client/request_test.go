@@ -70,7 +70,8 @@ func TestRequests(t *testing.T) {
 	})
 }
 
-// TestWaitUntil: who is held or waits is followed as far as he wants.
+// TestWaitUntil: who is held or waits is followed as far as he wants, and asked after
+// as often as the API says.
 func TestWaitUntil(t *testing.T) {
 	var at int
 	states := []map[string]any{
@@ -113,7 +114,7 @@ func TestWaitUntil(t *testing.T) {
 		if r, err := c.WaitUntil(ctx, r, func(Receipt) bool { return false }); !errors.Is(err, context.DeadlineExceeded) || r.Status != Expired {
 			s.Errorf("%+v, %v", r, err)
 		}
-	})
+	}, WithPolling())
 }
 
 // TestReceiptsCSV: it is read as it comes, without a time limit of ours, and an end

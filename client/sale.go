@@ -29,7 +29,8 @@ const (
 	Scheduled State = "scheduled" // before OpensAt
 	Open      State = "open"
 	SoldOut   State = "sold_out"
-	Closed    State = "closed" // from ClosesAt on
+	Suspended State = "suspended" // stopped: it takes no new requests until an operator has looked at it
+	Closed    State = "closed"    // from ClosesAt on
 )
 
 // Policy says how a price falls.

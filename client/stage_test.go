@@ -31,6 +31,8 @@ type seen struct {
 	key   string
 	token string
 	at    time.Duration // since the curtain rose
+
+	header http.Header
 }
 
 // perform plays scene with a client of an API.
@@ -78,7 +80,7 @@ func (s *stage) open() func(context.Context, string, string) (net.Conn, error) {
 		s.mu.Lock()
 		s.seen = append(s.seen, seen{
 			what: r.Method + " " + r.URL.RequestURI(), key: r.Header.Get("Idempotency-Key"),
-			token: r.Header.Get("Authorization"), at: time.Since(began),
+			token: r.Header.Get("Authorization"), at: time.Since(began), header: r.Header,
 		})
 		s.mu.Unlock()
 		s.api(w, r)
@@ -100,11 +102,16 @@ func (s *stage) open() func(context.Context, string, string) (net.Conn, error) {
 	}
 }
 
-// requests are those seen so far, of this method, path and query.
-func (s *stage) requests(what string) []seen {
+// all are the requests seen so far.
+func (s *stage) all() []seen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.seen), func(r seen) bool { return r.what != what })
+	return slices.Clone(s.seen)
+}
+
+// requests are those seen so far, of this method, path and query.
+func (s *stage) requests(what string) []seen {
+	return slices.DeleteFunc(s.all(), func(r seen) bool { return r.what != what })
 }
 
 // say answers with JSON.

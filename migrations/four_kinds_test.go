@@ -9,25 +9,34 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// TestFourKindsUpAndDown: an auction house of the release before is brought up and
-// back down with everything it had; what only the new kinds have goes.
-func TestFourKindsUpAndDown(t *testing.T) {
-	url := blank(t)
+// stairs answers how a database is brought up and down to a version.
+func stairs(t testing.TB, url string) (up, down func(version int64)) {
+	t.Helper()
 	db, err := sql.Open("pgx", url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { db.Close() })
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, os.DirFS("."), goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		t.Fatal(err)
 	}
-	up := func(version int64) {
+	must := func(_ []*goose.MigrationResult, err error) {
 		t.Helper()
-		if _, err := provider.UpTo(t.Context(), version); err != nil {
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
+	up = func(version int64) { t.Helper(); must(provider.UpTo(t.Context(), version)) }
+	down = func(version int64) { t.Helper(); must(provider.DownTo(t.Context(), version)) }
+	return up, down
+}
+
+// TestFourKindsUpAndDown: an auction house of the release before is brought up and
+// back down with everything it had; what only the new kinds have goes.
+func TestFourKindsUpAndDown(t *testing.T) {
+	url := blank(t)
+	up, down := stairs(t, url)
 	// had is what there was before, by the columns that there were.
 	const had = `
 		select (
@@ -70,9 +79,7 @@ func TestFourKindsUpAndDown(t *testing.T) {
 		values ('00000000-0000-8000-8000-000000000003', 2, 2, 1, 0, 'pending', now(), now(), now(), now());
 		insert into notices (account, at, word, sale, receipt)
 		values (2, now(), 'held', 2, '00000000-0000-8000-8000-000000000003')`)
-	if _, err := provider.DownTo(t.Context(), 2); err != nil {
-		t.Fatal(err)
-	}
+	down(2)
 	if after := ask[string](t, url, had); after != before {
 		t.Errorf("down from %s\nto        %s", before, after)
 	}

@@ -4,7 +4,7 @@
 // goose, which keeps its book in the table goose_db_version. A file that has
 // been released is never edited: the next one corrects it.
 //
-// The url must lead to Postgres itself. A session lock keeps two migrating
+// Apply's url must lead to Postgres itself. A session lock keeps two migrating
 // processes apart, and a pooler such as PgBouncer would lose it between two
 // statements.
 package migrations
@@ -54,15 +54,16 @@ func Apply(ctx context.Context, url string) error {
 // Pending counts the migrations that the database lacks; 0 means that this
 // program and the schema fit. It changes nothing and takes no lock. A database
 // that is ahead (it has migrations this program does not know) counts as 0: old
-// code must run while a new version is rolled out.
+// code must run while a new version is rolled out. The url may lead to a pooler.
 func Pending(ctx context.Context, url string) (int, error) {
-	config, err := configure(url)
+	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("read the Postgres url: %w", err)
 	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec // leaves nothing in the session
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return 0, fmt.Errorf("connect to look at the schema: %w", err)
+		return 0, fmt.Errorf("connect to Postgres to look at the schema: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	return pending(ctx, conn)

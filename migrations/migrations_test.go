@@ -17,7 +17,7 @@ import (
 func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
 // blank returns the URL of a database that nobody has migrated.
-func blank(t *testing.T) string {
+func blank(t testing.TB) string {
 	t.Helper()
 	beside := embeddedtest.Postgres(t)
 	u, err := url.Parse(beside)
@@ -34,7 +34,7 @@ func blank(t *testing.T) string {
 }
 
 // exec outlives the test's context, for cleanups.
-func exec(t *testing.T, url, statement string) {
+func exec(t testing.TB, url, statement string) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	conn, err := pgx.Connect(ctx, url)
@@ -47,7 +47,7 @@ func exec(t *testing.T, url, statement string) {
 	}
 }
 
-func ask[T any](t *testing.T, url, query string) (answer T) {
+func ask[T any](t testing.TB, url, query string) (answer T) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -171,5 +171,24 @@ func TestApplySaysWhatIsWrong(t *testing.T) {
 		if _, err := migrations.Pending(t.Context(), url); err == nil {
 			t.Errorf("Pending(%q) went through", url)
 		}
+	}
+}
+
+// TestPendingThroughPooler: what is pending can be asked through a pooler, again and
+// again; to migrate through one is refused by it.
+func TestPendingThroughPooler(t *testing.T) {
+	url := blank(t)
+	b := embeddedtest.Pooler(t, url, 1)
+	for range 2 {
+		if pending(t, b.URL) == 0 {
+			t.Fatal("an empty database has nothing pending")
+		}
+	}
+	if err := migrations.Apply(t.Context(), b.URL); err == nil {
+		t.Error("it migrates through a pooler")
+	}
+	apply(t, url)
+	if n := pending(t, b.URL); n != 0 {
+		t.Errorf("%d migrations are pending after Apply", n)
 	}
 }

@@ -20,12 +20,19 @@
 //	SLUICE_OPS_LISTEN  127.0.0.1:8081  /healthz (the process lives)
 //	                                   /readyz  (it can work: else 503 and a JSON list of what is wrong)
 //	                                   /metrics (Prometheus)
+//	                                   /audit (a full audit now, and its report)
+//	                                   /loglevel (GET; PUT changes it while the process runs)
+//	                                   /debug/pprof/ /debug/flight (profiles and the last seconds)
+//
+// It asks for no token, whoever may profile a process may slow it down, and /loglevel
+// changes it: the operations port is for operators' networks only.
 //
 // # Signals
 //
 // SIGTERM or SIGINT: /readyz turns 503, no connection is accepted any more,
-// requests under way get SLUICE_SHUTDOWN_GRACE to finish, the connections to the
-// stores close. A second one kills it.
+// requests under way are finished, the connections to the stores close. All of it
+// takes at most SLUICE_SHUTDOWN_GRACE, whatever hangs; of that, requests get all
+// but the last two seconds. A second one kills it.
 //
 // # When it dies
 //

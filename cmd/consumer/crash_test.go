@@ -25,8 +25,6 @@ import (
 	"sluice/internal/process"
 )
 
-func TestMain(m *testing.M) { embeddedtest.Main(m) }
-
 const patience = 2 * time.Minute
 
 // fleet is a deployment of real processes over real servers.
@@ -55,7 +53,7 @@ func launch(t *testing.T, apis int) *fleet {
 	config := process.Config{
 		RedisURL: embeddedtest.Redis(t), PostgresURL: f.postgres, JWTKeys: "test:" + strings.Repeat("k", 32),
 		Partitions: 16, PostgresConns: 8, Listen: "127.0.0.1:0", OpsListen: "127.0.0.1:0", ShutdownGrace: 5 * time.Second,
-		BuyerRate: 1000, BuyerBurst: 1000, Backlog: 100_000, BatchesKeep: 24 * time.Hour, LogLevel: "warn", LogFormat: "json", Name: "test",
+		BuyerRate: 1000, BuyerBurst: 1000, Backlog: 100_000, PollBudget: 10_000, Waiters: 20_000, BatchesKeep: 24 * time.Hour, LogLevel: "warn", LogFormat: "json", Name: "test",
 	}
 	f.env = append(os.Environ(), "SLUICE_REDIS_URL="+config.RedisURL, "SLUICE_POSTGRES_URL="+config.PostgresURL,
 		"SLUICE_JWT_KEYS="+config.JWTKeys, "SLUICE_LOG_LEVEL=warn", "SLUICE_BUYER_RATE=1000", "SLUICE_BUYER_BURST=1000",

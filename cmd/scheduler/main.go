@@ -18,6 +18,12 @@
 //	SLUICE_OPS_LISTEN  127.0.0.1:8083  /healthz (the process lives)
 //	                                   /readyz  (it can work: else 503 and a JSON list of what is wrong)
 //	                                   /metrics (Prometheus)
+//	                                   /audit (a full audit now, and its report)
+//	                                   /loglevel (GET; PUT changes it while the process runs)
+//	                                   /debug/pprof/ /debug/flight (profiles and the last seconds)
+//
+// It asks for no token, whoever may profile a process may slow it down, and /loglevel
+// changes it: the operations port is for operators' networks only.
 //
 // # Signals
 //

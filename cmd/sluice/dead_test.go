@@ -2,47 +2,25 @@ package main
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
-	"sluice/internal/embedded"
+	"sluice/internal/embedded/embeddedtest"
 	"sluice/internal/sale"
 )
 
 // TestDead is what an operator does with letters that are there: list, show, replay
 // and drop them.
 func TestDead(t *testing.T) {
-	servers, err := embedded.Start(t.Context(), embedded.Options{Dir: filepath.Join(filepath.Dir(binary), "dead")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { servers.Close() })
-	t.Setenv("SLUICE_REDIS_URL", servers.RedisURL)
-	t.Setenv("SLUICE_POSTGRES_URL", servers.PostgresURL)
-	t.Setenv("SLUICE_PARTITIONS", "2")
-	run := func(want int, args ...string) string {
-		t.Helper()
-		status, stdout, stderr := sluice(t, args...)
-		if status != want {
-			t.Fatalf("%q: status %d, %s%s", args, status, stdout, stderr)
-		}
-		return stdout + stderr
-	}
-	run(0, "migrate", "--postgres-url", servers.PostgresURL)
+	servers, run := operator(t, "dead")
 	if got := run(0, "dead", "list", "--json"); got != "[]\n" {
 		t.Errorf("before anything died: %q", got)
 	}
 
-	options, err := redis.ParseURL(servers.RedisURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw := redis.NewClient(options)
-	defer raw.Close()
+	raw := embeddedtest.Client(t, servers.RedisURL)
 	plant := func(p string, cause string, r sale.Request) {
 		t.Helper()
 		if err := raw.XAdd(t.Context(), &redis.XAddArgs{Stream: "{s" + p + "}:dead", ID: "170000000000" + p + "-0", Values: []any{

@@ -18,12 +18,15 @@ type demo struct {
 
 	Buyers int           `default:"5000" placeholder:"N" help:"How many buyers bid in the auction; the other crowds are sized after it. Default: ${default}."`
 	Spread time.Duration `default:"8s" placeholder:"TIME" help:"The time after opening in which they all ask, at most 30s. Default: ${default}."`
+	Crowd  bool          `help:"No report: a crowd that keeps buying, for the pages. It goes on until Ctrl-C."`
 	Exit   bool          `help:"End after the report; else it keeps serving until Ctrl-C."`
 	JSON   bool          `name:"json" help:"Print the report as one JSON object, and nothing else, on standard output."`
 }
 
 func (demo) Help() string {
 	return `It starts everything as "up" does, and makes a seller with four sales and buyers with points: an auction (100 units, a price of 10,000 points that falls by 100 every second for a minute), a reservation (held for two seconds, then to be paid, with a waiting line), coupons, and an event with a waiting line. Every buyer asks over HTTP at a random moment and polls the receipt to its end; some pay, some cancel, some let a hold expire, some use a coupon. Then comes the report, one row per kind: requests, accepted, refused, units sold, points moved, time to the verdict, and an audit of the whole record.
+
+With --crowd there is no report: sales of every kind are opened again and again, and a crowd takes of them, a few requests a second, so that the pages of the storefront (at the address that is printed) have something to show.
 
 A port that is taken is replaced by a free one.
 
@@ -34,8 +37,11 @@ var errNotClean = errors.New("the demo is not clean: see the report")
 
 // Run is the command.
 func (d *demo) Run(ctx context.Context) (err error) {
-	if err := d.Check(); err != nil {
+	if err := d.Check(process.Schema); err != nil {
 		return err
+	}
+	if d.Crowd && (d.Exit || d.JSON) {
+		return usage{errors.New("--crowd has no report, so neither --exit nor --json goes with it")}
 	}
 	options := show.Options{Buyers: d.Buyers, Spread: d.Spread, Progress: os.Stderr, Terminal: process.IsTerminal(os.Stderr)}
 	if err := options.Check(); err != nil {
@@ -54,6 +60,13 @@ func (d *demo) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.close()) }()
+	if d.Crowd {
+		fmt.Fprintf(os.Stderr, "serving on %s; Redis is %s\n%s", options.URL, h.servers.RedisKind, d.pages(options.URL))
+		return process.Together(ctx,
+			func(ctx context.Context) error { return show.Market(ctx, h.Process, options.URL) },
+			func(ctx context.Context) error { return h.Run(ctx, doors.api, doors.ops) },
+		)
+	}
 	fmt.Fprintf(os.Stderr, "serving on %s; Redis is %s; %d buyers are coming\n", options.URL, h.servers.RedisKind, d.Buyers)
 	// The demo stops first, so that nobody asks an API that is gone.
 	return process.Together(ctx,
@@ -88,8 +101,19 @@ func (d *demo) play(ctx context.Context, h *house, options show.Options) error {
 	if err := show.Invitation(ctx, h.Process, options.URL, out); err != nil && ctx.Err() == nil {
 		return err
 	}
+	if _, err := io.WriteString(out, d.pages(options.URL)); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	return nil
+}
+
+// pages says where a person finds them, if there are any.
+func (d *demo) pages(url string) string {
+	if d.Web != "on" {
+		return ""
+	}
+	return show.Address(url)
 }
 
 func (d *demo) print(w io.Writer, report show.Report) error {

@@ -40,7 +40,7 @@ func open(ctx context.Context, c process.Config, log zerolog.Logger, migrate boo
 	}
 	c.RedisURL, c.PostgresURL = h.servers.RedisURL, h.servers.PostgresURL
 	if migrate {
-		if err := process.Migrate(ctx, c.PostgresURL); err != nil {
+		if err := process.Migrate(ctx, c.SchemaURL()); err != nil {
 			return nil, err
 		}
 	}

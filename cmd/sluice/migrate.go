@@ -14,12 +14,12 @@ type migrate struct {
 }
 
 func (migrate) Help() string {
-	return `It applies the migrations that the database lacks, each once and in order; several at once are harmless. Run it before the new version of api, consumer and scheduler starts; the old version works on until it is replaced. Only Postgres is needed.`
+	return `It applies the migrations that the database lacks, each once and in order; several at once are harmless. Run it before the new version of api, consumer and scheduler starts; the old version works on until it is replaced. Only Postgres is needed; behind a pooler it goes past it, by SLUICE_POSTGRES_DIRECT_URL.`
 }
 
 // Run is the command.
 func (m *migrate) Run(ctx context.Context) (err error) {
-	if err := m.Check(); err != nil {
+	if err := m.Check(process.Schema); err != nil {
 		return err
 	}
 	c := m.Config
@@ -31,11 +31,12 @@ func (m *migrate) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, servers.Close()) }()
-	n, err := process.Pending(ctx, servers.PostgresURL)
+	c.PostgresURL = servers.PostgresURL
+	n, err := process.Pending(ctx, c.SchemaURL())
 	if err != nil {
 		return err
 	}
-	if err := process.Migrate(ctx, servers.PostgresURL); err != nil {
+	if err := process.Migrate(ctx, c.SchemaURL()); err != nil {
 		return err
 	}
 	if n == 0 {

@@ -21,8 +21,8 @@ func TestReadmeWalk(t *testing.T) {
 		t.Fatal(err)
 	}
 	steps := regexp.MustCompile("(?s)<!-- walk: a test runs it as it stands here -->\n```sh\n(.*?)```\n<!-- end of walk -->").FindAllStringSubmatch(string(page), -1)
-	if len(steps) != 5 {
-		t.Fatalf("the README has %d walks, not one to begin with and one per kind", len(steps))
+	if len(steps) != 6 {
+		t.Fatalf("the README has %d walks, not one to begin with, one per kind and one to wait", len(steps))
 	}
 	walk, rest := "", string(page)
 	for _, step := range steps {
@@ -82,6 +82,8 @@ func TestReadmeWalk(t *testing.T) {
 		`"verb":"reserve","sale":`, `"status":"paid"`, `"word":"promoted"`, `reserve,`, `cancelled,`, // orders, notices, CSV
 		`"amount_off":200`, `"state":"usable"`, `"discount":200,"amount":400`, `"state":"used"`, // coupons
 		`"verb":"join"`, `"status":"cancelled"`, `T19:00:00Z`, `"free":1,`, // a seat, and a change of slot
+
+		`wait=20`, `"problems":[]`, "event: sale", "event: receipt", // waiting for the outcome
 
 		`"state":"open"`, `"next_drop_at"`, // the auction
 		`"status":"confirmed"`, `"quantity":2`, // the bid

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -15,6 +16,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
+
+	"sluice/internal/embedded"
 )
 
 // binary is the program, built once.
@@ -44,8 +49,38 @@ func TestMain(m *testing.M) {
 		os.Setenv("SLUICE_DATA_DIR", filepath.Join(folder, "data"))
 		os.Setenv("SLUICE_LISTEN", "127.0.0.1:0")
 		os.Setenv("SLUICE_OPS_LISTEN", "127.0.0.1:0")
-		return m.Run()
+		code := m.Run()
+		if err := goleak.Find(); code == 0 && err != nil {
+			fmt.Fprintln(os.Stderr, "the tests passed, and left goroutines behind:", err)
+			code = 1
+		}
+		return code
 	}())
+}
+
+// operator gives servers of their own, of that name, two partitions and a schema to
+// the programs that a test runs, and answers how to run one that must end with a
+// status; that answers what it printed.
+func operator(t *testing.T, name string) (*embedded.Servers, func(want int, args ...string) string) {
+	t.Helper()
+	servers, err := embedded.Start(t.Context(), embedded.Options{Dir: filepath.Join(filepath.Dir(binary), name)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { servers.Close() })
+	t.Setenv("SLUICE_REDIS_URL", servers.RedisURL)
+	t.Setenv("SLUICE_POSTGRES_URL", servers.PostgresURL)
+	t.Setenv("SLUICE_PARTITIONS", "2")
+	run := func(want int, args ...string) string {
+		t.Helper()
+		status, stdout, stderr := sluice(t, args...)
+		if status != want {
+			t.Fatalf("%q: status %d, %s%s", args, status, stdout, stderr)
+		}
+		return stdout + stderr
+	}
+	run(0, "migrate", "--postgres-url", servers.PostgresURL)
+	return servers, run
 }
 
 // sluice runs the program to its end.
@@ -74,12 +109,16 @@ func TestHelp(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"--help"}, []string{"up ", "demo ", "audit ", "dead list", "dead show", "dead replay", "dead drop", "torture ", "migrate ", "admin create", "--version"}},
+		{[]string{"--help"}, []string{"up ", "demo ", "audit ", "sales list", "sales suspend", "sales resume", "dead list", "dead show", "dead replay", "dead drop", "torture ", "migrate ", "health ", "admin create", "top ", "status ", "--version"}},
+		{[]string{"top", "--help"}, []string{"--ops", "--every", "2s", "--once", "--plain", "NO_COLOR"}},
+		{[]string{"status", "--help"}, []string{"--ops", "--json", "--over", "Exit status", "docs/operations.md"}},
 		{[]string{"up", "--help"}, []string{"SLUICE_REDIS_URL", "SLUICE_JWT_KEYS", "SLUICE_LISTEN", "127.0.0.1:8081", "Default: info"}},
 		{[]string{"demo", "--help"}, []string{"--buyers", "5000", "--spread", "8s", "--exit", "--json", "Exit status"}},
 		{[]string{"audit", "--help"}, []string{"--json", "Exit status"}},
-		{[]string{"torture", "--help"}, []string{"--minutes", "--seconds", "--seed", "--keep", "--json"}},
+		{[]string{"torture", "--help"}, []string{"--minutes", "--seconds", "--seed", "--keep", "--forgetful", "--from", "--calm", "--hosts", "--json"}},
+		{[]string{"sales", "resume", "--help"}, []string{"--force", "--json", "suspended", "exit status 1"}},
 		{[]string{"migrate", "--help"}, []string{"SLUICE_POSTGRES_URL"}},
+		{[]string{"health", "--help"}, []string{"--live", "SLUICE_OPS_LISTEN", "Exit status"}},
 		{[]string{"admin", "create", "--help"}, []string{"--email", "SLUICE_ADMIN_PASSWORD", "SLUICE_POSTGRES_URL"}},
 		{[]string{"--version"}, []string{"sluice "}},
 	} {
@@ -107,7 +146,14 @@ func TestBadUse(t *testing.T) {
 		{[]string{"demo", "--buyers=0"}, "buyers must be"},
 		{[]string{"demo", "--spread=1h"}, "spread must be"},
 		{[]string{"torture", "--minutes=never"}, "--minutes"},
+		{[]string{"top", "--every=1ms"}, "--every must be"},
+		{[]string{"top", "--ops=ftp://x"}, "is not the address of an operations port"},
+		{[]string{"status", "--over=1h"}, "--over must be"},
+		{[]string{"status", "--ops=http://user:geheim@h:1"}, "is not the address of an operations port"},
+		{[]string{"status", "--ops=,"}, "is not the address of an operations port"},
 		{[]string{"up", "--partitions=0", "--listen=x"}, "SLUICE_LISTEN"},
+		{[]string{"sales", "suspend"}, "id"},
+		{[]string{"sales", "resume", "lamp"}, "lamp"},
 	} {
 		status, stdout, stderr := sluice(t, test.args...)
 		if status != 2 || stdout != "" || !strings.Contains(stderr, test.want) {

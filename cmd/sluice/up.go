@@ -18,7 +18,7 @@ func (up) Help() string {
 
 // Run is the command.
 func (u *up) Run(ctx context.Context) (err error) {
-	if err := u.Check(); err != nil {
+	if err := u.Check(process.Schema); err != nil {
 		return err
 	}
 	log := u.Logger(os.Stderr)

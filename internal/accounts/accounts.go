@@ -42,6 +42,7 @@ type Accounts struct {
 	ledger   *ledger.Ledger
 	sessions *sessions.Store
 	keys     []Key
+	ours     []*verifier // by key
 	parser   *jwt.Parser
 	hasher   *hasher
 	limits   limits
@@ -59,7 +60,7 @@ func New(ledger *ledger.Ledger, sessions *sessions.Store, keys []Key) (*Accounts
 		}
 	}
 	return &Accounts{
-		ledger: ledger, sessions: sessions, keys: keys, parser: newParser(),
+		ledger: ledger, sessions: sessions, keys: keys, ours: newVerifiers(keys), parser: newParser(),
 		hasher: newHasher(domainCost), limits: domainLimits,
 	}, nil
 }

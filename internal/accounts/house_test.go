@@ -45,7 +45,7 @@ func open(t testing.TB) *house {
 	h.must(err)
 	t.Cleanup(record.Close)
 	h.must(record.EnsurePartitions(h.ctx, 1))
-	signedIn, err := sessions.Open(h.ctx, embeddedtest.Redis(t))
+	signedIn, err := sessions.Open(h.ctx, sessions.Options{URL: embeddedtest.Redis(t)})
 	h.must(err)
 	t.Cleanup(func() { signedIn.Close() })
 	h.Accounts = h.over(record, signedIn)
@@ -57,7 +57,7 @@ func (h *house) over(record *ledger.Ledger, signedIn *sessions.Store) *Accounts 
 	h.t.Helper()
 	a, err := New(record, signedIn, []Key{{ID: "test", Secret: []byte(strings.Repeat("k", 32))}})
 	h.must(err)
-	a.hasher.cost = cheap
+	a.Cheapen()
 	a.hasher.run = func(password, salt []byte, time, memory uint32, threads uint8, keyLen uint32) []byte {
 		h.lock.Lock()
 		h.hashes = append(h.hashes, cost{memory, time, threads})

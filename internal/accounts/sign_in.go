@@ -58,6 +58,9 @@ func (a *Accounts) SignUp(ctx context.Context, email, password string, role Role
 	}
 	made, err := a.create(ctx, role, email, password)
 	if err != nil {
+		if ip != "" && !errors.Is(err, ErrTaken) { // a fault of ours is no attempt of his
+			err = errors.Join(err, a.sessions.GiveBack(ctx, "sign-up from "+network(ip)))
+		}
 		return Tokens{}, err
 	}
 	return a.start(ctx, made)
@@ -148,7 +151,7 @@ func (a *Accounts) tokens(who ledger.Account, refresh string, now time.Time) (t 
 		AccessExpires: now.Add(accessLife),
 		Refresh:       refresh, RefreshExpires: now.Add(sessions.Life),
 	}
-	t.Access, err = a.sign(Who{t.Account, t.Role, sessions.Name(refresh)}, now, t.AccessExpires)
+	t.Access, err = a.sign(Who{Account: t.Account, Role: t.Role, Session: sessions.Name(refresh)}, now, t.AccessExpires)
 	return t, err
 }
 

@@ -21,7 +21,7 @@ func TestSignUpAndIn(t *testing.T) {
 	h.must(err)
 	for name, tokens := range map[string]Tokens{"sign-up": up, "sign-in": in, "refresh": h.goesOn(in)} {
 		who := h.who(tokens)
-		if tokens.Account != up.Account || tokens.Role != Seller || who != (Who{up.Account, Seller, sessions.Name(tokens.Refresh)}) {
+		if tokens.Account != up.Account || tokens.Role != Seller || who != (Who{up.Account, Seller, sessions.Name(tokens.Refresh), tokens.AccessExpires}) {
 			t.Errorf("%s: %+v is read as %+v", name, tokens, who)
 		}
 		for what, life := range map[time.Duration]time.Time{15 * time.Minute: tokens.AccessExpires, 7 * 24 * time.Hour: tokens.RefreshExpires} {

@@ -31,5 +31,5 @@ func (a *Accounts) TopUp(ctx context.Context, account, amount int64, key string)
 // Statement answers up to limit lines of an account's wallet, the newest first:
 // those before the line with that ID, or from the newest on when before is 0.
 func (a *Accounts) Statement(ctx context.Context, account, before int64, limit int) ([]Line, error) {
-	return a.ledger.Statement(ctx, account, before, limit)
+	return a.ledger.Cold().Statement(ctx, account, before, limit)
 }

@@ -20,29 +20,41 @@ import (
 type Admission struct {
 	store    *partition.Store
 	ledger   *ledger.Ledger
-	limits   partition.Limits
+	limits   Limits
 	answered *prometheus.CounterVec
+	seconds  prometheus.Histogram
 }
 
 // New answers an admission that holds buyers and partitions to limits.
-func New(store *partition.Store, ledger *ledger.Ledger, limits partition.Limits, registry prometheus.Registerer) *Admission {
+func New(store *partition.Store, ledger *ledger.Ledger, limits Limits, registry prometheus.Registerer) *Admission {
 	a := &Admission{
 		store: store, ledger: ledger, limits: limits,
 		answered: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_admissions_total",
 			Help: "Requests at the door, by verb and answer: queued, known (a repeated request), a refusal's code, not_yours, wrong_kind, or fault.",
 		}, []string{"verb", "answer"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "sluice_admit_seconds", Help: "Time that Redis took to queue a request or to refuse it, there and back.",
+			Buckets: prometheus.ExponentialBuckets(0.00025, 2, 13), NativeHistogramBucketFactor: 1.1,
+		}),
 	}
-	registry.MustRegister(a.answered)
+	registry.MustRegister(a.answered, a.seconds)
 	return a
 }
 
 // Asker is who asks, and under what name his request can be found again.
 type Asker struct {
 	Account int64
-	Key     string // Idempotency-Key; "" for none
-	Trace   string // X-Request-ID
+	Key     string       // Idempotency-Key; "" for none
+	Trace   string       // X-Request-ID
+	Turn    sale.Instant // that he was promised when he was refused as overloaded; 0: none
 }
+
+// Limits bound what may be admitted.
+type Limits = partition.Limits
+
+// Limits are those that this admission holds to.
+func (a *Admission) Limits() Limits { return a.limits }
 
 // ErrKind says that a sale is of a kind that does not know the verb.
 var ErrKind = errors.New("the sale is of another kind")
@@ -99,7 +111,9 @@ func (a *Admission) admit(ctx context.Context, place ledger.Place, by Asker, gat
 	default:
 		r.Receipt = sale.KeyedReceiptID(p, r.Buyer, r.Sale, r.Verb, by.Key)
 	}
-	standing, err := a.queue(ctx, place, gate, r, by.Key != "")
+	limits := a.limits
+	limits.Turn = by.Turn
+	standing, err := a.queue(ctx, place, gate, r, limits, by.Key != "")
 	a.count(r.Verb, standing, err)
 	return standing, err
 }
@@ -128,20 +142,59 @@ func (a *Admission) count(verb sale.Verb, standing sale.Standing, err error) {
 // receipt of a repeated request that Redis has forgotten since its sale closed. What
 // is sold out is refused without asking: a crowd is at that door, and unless Redis
 // burns it keeps the receipts of an open sale.
-func (a *Admission) queue(ctx context.Context, place ledger.Place, gate partition.Gate, r sale.Request, keyed bool) (standing sale.Standing, err error) {
+func (a *Admission) queue(ctx context.Context, place ledger.Place, gate partition.Gate, r sale.Request, limits Limits, keyed bool) (standing sale.Standing, err error) {
 	if gate == partition.Selling && place.Store != 0 {
 		err = a.serves(ctx, place.Store)
 	}
 	if err == nil {
-		standing, err = a.store.Admit(ctx, place.Partition, r, gate, a.limits)
+		began := time.Now()
+		standing, err = a.store.Admit(ctx, place.Partition, r, gate, limits)
+		a.took(began)
+	}
+	if errors.Is(err, partition.ErrForgotten) {
+		return a.again(ctx, place, gate, r, limits)
 	}
 	if refused(err, sale.RefusedUnknownSale) {
-		standing, err = a.load(ctx, place.Partition, gate, r)
+		standing, err = a.load(ctx, place.Partition, gate, r, limits)
 	}
 	if keyed && refused(err, sale.RefusedClosed) {
 		return a.repeated(ctx, place.Partition, r, err)
 	}
 	return standing, err
+}
+
+// again admits r to a partition that has been rebuilt since its sale opened, unless
+// Postgres has the receipt.
+func (a *Admission) again(ctx context.Context, place ledger.Place, gate partition.Gate, r sale.Request, limits Limits) (sale.Standing, error) {
+	known, err := a.ledger.Receipt(ctx, r.Receipt)
+	switch {
+	case err == nil:
+		return matching(known, r)
+	case !errors.Is(err, sale.ErrUnknown):
+		return sale.Standing{}, err
+	}
+	standing, err := a.fresh(ctx, place.Partition, r, gate, limits)
+	if refused(err, sale.RefusedUnknownSale) {
+		return a.load(ctx, place.Partition, gate, r, limits)
+	}
+	return standing, err
+}
+
+// fresh is the store's AdmitFresh, timed.
+func (a *Admission) fresh(ctx context.Context, p int, r sale.Request, gate partition.Gate, limits Limits) (sale.Standing, error) {
+	defer a.took(time.Now())
+	return a.store.AdmitFresh(ctx, p, r, gate, limits)
+}
+
+// took notes how long Redis took.
+func (a *Admission) took(began time.Time) { a.seconds.Observe(time.Since(began).Seconds()) }
+
+// matching answers a receipt that r has had before, if it was for the same.
+func matching(known sale.Receipt, r sale.Request) (sale.Standing, error) {
+	if known.Fingerprint != r.Sum() {
+		return sale.Standing{}, &sale.Refusal{Code: sale.RefusedMismatch}
+	}
+	return sale.Standing{Receipt: known, Known: true, Left: -1, Durability: sale.InRecord}, nil
 }
 
 func refused(err error, why sale.Code) bool {
@@ -160,7 +213,7 @@ func (a *Admission) serves(ctx context.Context, store int64) error {
 }
 
 // load loads the sale of r, and admits r then.
-func (a *Admission) load(ctx context.Context, p int, gate partition.Gate, r sale.Request) (sale.Standing, error) {
+func (a *Admission) load(ctx context.Context, p int, gate partition.Gate, r sale.Request, limits Limits) (sale.Standing, error) {
 	loading := &sale.Refusal{Code: sale.RefusedLoading, RetryAfter: time.Second}
 	read := func(ctx context.Context) (*sale.Stand, sale.EntryID, error) { return a.ledger.Stand(ctx, r.Sale) }
 	switch err := a.store.LoadFrom(ctx, p, r.Sale, read); {
@@ -169,7 +222,7 @@ func (a *Admission) load(ctx context.Context, p int, gate partition.Gate, r sale
 	case err != nil:
 		return sale.Standing{}, err
 	}
-	standing, err := a.store.Admit(ctx, p, r, gate, a.limits)
+	standing, err := a.fresh(ctx, p, r, gate, limits)
 	if refused(err, sale.RefusedUnknownSale) { // forgotten at once: its seller is changing it
 		return sale.Standing{}, loading
 	}
@@ -180,21 +233,27 @@ func (a *Admission) load(ctx context.Context, p int, gate partition.Gate, r sale
 func (a *Admission) repeated(ctx context.Context, p int, r sale.Request, refusal error) (sale.Standing, error) {
 	known, err := a.find(ctx, p, r.Receipt)
 	switch {
-	case errors.Is(err, sale.ErrUnknown):
+	case errors.Is(err, sale.ErrUnknown), errors.Is(err, sale.ErrLost):
 		return sale.Standing{}, refusal
 	case err != nil:
 		return sale.Standing{}, err
-	case known.Fingerprint != r.Sum():
-		return sale.Standing{}, &sale.Refusal{Code: sale.RefusedMismatch}
 	}
-	return sale.Standing{Receipt: known, Known: true}, nil
+	return matching(known, r)
 }
 
 // find answers a receipt from Redis, else from Postgres.
 func (a *Admission) find(ctx context.Context, p int, id uuid.UUID) (sale.Receipt, error) {
 	standing, err := a.store.Receipt(ctx, p, id)
-	if errors.Is(err, sale.ErrUnknown) {
-		return a.ledger.Receipt(ctx, id)
+	unknown := errors.Is(err, sale.ErrUnknown)
+	if !unknown && !refused(err, sale.RefusedLoading) {
+		return standing.Receipt, err
 	}
-	return standing.Receipt, err
+	cold, fault := a.ledger.Receipt(ctx, id)
+	switch {
+	case !errors.Is(fault, sale.ErrUnknown):
+		return cold, fault
+	case unknown:
+		err = a.store.Missing(ctx, p, id)
+	}
+	return sale.Receipt{}, err
 }

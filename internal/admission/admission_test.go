@@ -29,7 +29,7 @@ type house struct {
 	*Admission
 	t      *testing.T
 	ctx    context.Context
-	redis  *redis.Client
+	redis  redis.UniversalClient
 	seller int64
 	buyers []int64
 }
@@ -44,10 +44,7 @@ func open(t *testing.T) *house {
 	store, err := partition.Open(h.ctx, partition.Options{URL: url, Partitions: 2})
 	h.must(err)
 	t.Cleanup(func() { store.Close() })
-	o, err := redis.ParseURL(url)
-	h.must(err)
-	h.redis = redis.NewClient(o)
-	t.Cleanup(func() { h.redis.Close() })
+	h.redis = embeddedtest.Client(t, url)
 	h.Admission = New(store, l, partition.Limits{Backlog: 1000}, prometheus.NewRegistry())
 	sellers, err := l.CreateAccounts(h.ctx, "seller", 1, 0)
 	h.must(err)
@@ -146,6 +143,15 @@ func TestSaleIsLoadedWhenAskedFor(t *testing.T) {
 	if n := testutil.ToFloat64(h.answered.WithLabelValues("bid", "unknown_sale")); n != 1 {
 		t.Errorf("counted %v times", n)
 	}
+	alone := prometheus.NewRegistry()
+	alone.MustRegister(h.seconds)
+	families, err := alone.Gather()
+	h.must(err)
+	// Refused, loaded and admitted; of the sale that is not there Redis was not asked.
+	want := 2 + testutil.ToFloat64(h.answered.WithLabelValues("bid", "loading"))
+	if n := families[0].Metric[0].GetHistogram().GetSampleCount(); n != uint64(want) {
+		t.Errorf("Redis' answer was timed %d times, not %v", n, want)
+	}
 }
 
 func TestOneKeyOneReceipt(t *testing.T) {
@@ -238,7 +244,13 @@ func TestRefundOfNobodys(t *testing.T) {
 		t.Errorf("another's: %v", err)
 	}
 	for _, id := range []sale.Receipt{{ID: sale.NewReceiptID(0)}, {ID: sale.NewReceiptID(77)}, {}} {
-		if _, err := h.Refund(h.ctx, Asker{Account: h.buyers[0]}, id.ID); !errors.Is(err, sale.ErrUnknown) {
+		var err error
+		h.until("its partition is open", func() bool {
+			_, err = h.Refund(h.ctx, Asker{Account: h.buyers[0]}, id.ID)
+			var refusal *sale.Refusal
+			return !errors.As(err, &refusal) || refusal.Code != sale.RefusedLoading
+		})
+		if !errors.Is(err, sale.ErrUnknown) {
 			t.Errorf("%s: %v", id.ID, err)
 		}
 	}

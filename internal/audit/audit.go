@@ -11,6 +11,10 @@
 //	log        the batches: an unbroken chain, decided again by sale.Decide, and equal to what is recorded
 //	turns      the batches once more without Decide: whose turn it was, what was free, who held and until when,
 //	           who waited, what it cost
+//
+// An Audit does all of it, once, and may take its time. A Patrol goes round for ever, by
+// the same rules but for most of the books, and looks only at what is new and at sales that
+// live; what it finds broken twice it suspends.
 package audit
 
 import (
@@ -18,6 +22,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"sluice/internal/ledger"
@@ -65,6 +70,15 @@ const (
 	// Of the books and of the turns.
 	Coupons Rule = "coupons" // a coupon is what its sale promised, used once, in its time, by its owner, against its seller
 )
+
+// Rules are all of them.
+var Rules = []Rule{
+	Stock, Projection,
+	Units, Revenue, Limit, Refunds, Targets, Orders, Wallets, Conservation, Escrow, Payments, Payouts, Notices, Orphans,
+	Unreadable, Chain, Replay, Continuity, Record,
+	Inversions, Turns, Line, Holds, Price,
+	Coupons,
+}
 
 // Verdict sums an audit up.
 type Verdict string
@@ -125,6 +139,7 @@ const findingsMost = 20
 type Audit struct {
 	store  *partition.Store
 	ledger *ledger.Ledger
+	alone  sync.Mutex // of Alone
 }
 
 // New answers an audit of both stores.
@@ -135,18 +150,37 @@ func New(store *partition.Store, ledger *ledger.Ledger) *Audit {
 // Run audits everything. An error says that it could not be finished, not that
 // something is broken.
 func (a *Audit) Run(ctx context.Context) (Report, error) {
-	began := time.Now()
 	n := &notes{breaches: map[Rule]int64{}}
 	n.Broken = []Finding{} // in JSON a list, even of nothing
 	n.Partitions = a.store.Partitions()
+	return a.run(ctx, n, 0, n.Partitions)
+}
+
+// run audits the books, and the partitions from the one to before the other.
+func (a *Audit) run(ctx context.Context, n *notes, from, to int) (Report, error) {
+	began := time.Now()
 	if err := a.books(ctx, n); err != nil {
 		return n.Report, fmt.Errorf("audit the books: %w", err)
 	}
-	for p := range n.Partitions {
+	for p := from; p < to; p++ {
 		if err := a.partition(ctx, n, p); err != nil {
 			return n.Report, fmt.Errorf("audit partition %d: %w", p, err)
 		}
 	}
+	n.sumUp(time.Since(began))
+	return n.Report, nil
+}
+
+// notes is the report while it is written.
+type notes struct {
+	Report
+	breaches map[Rule]int64
+	heard    func(Finding) // of each; nil: nobody listens
+	only     int64         // the sale that counts; 0: whatever is found
+}
+
+// sumUp ends the report.
+func (n *notes) sumUp(took time.Duration) {
 	switch {
 	case n.Breaches > 0:
 		n.Verdict = Broken
@@ -155,20 +189,21 @@ func (a *Audit) Run(ctx context.Context) (Report, error) {
 	default:
 		n.Verdict = OK
 	}
-	n.TookMS = time.Since(began).Milliseconds()
-	return n.Report, nil
-}
-
-// notes is the report while it is written.
-type notes struct {
-	Report
-	breaches map[Rule]int64
+	n.TookMS = took.Milliseconds()
 }
 
 // found notes a breach of a rule.
 func (n *notes) found(rule Rule, p int, sale int64, detail string, args ...any) {
+	if n.only != 0 && sale != n.only {
+		return
+	}
 	n.Breaches++
-	if n.breaches[rule]++; n.breaches[rule] <= findingsMost {
-		n.Broken = append(n.Broken, Finding{rule, p, sale, fmt.Sprintf(detail, args...)})
+	n.breaches[rule]++
+	finding := Finding{rule, p, sale, fmt.Sprintf(detail, args...)}
+	if n.heard != nil {
+		n.heard(finding)
+	}
+	if n.breaches[rule] <= findingsMost {
+		n.Broken = append(n.Broken, finding)
 	}
 }

@@ -17,7 +17,11 @@ import (
 // three reservations (of which a third is held and the rest waits in a long line), one
 // joins, one claims, and two pay or cancel a reservation.
 func BenchmarkAudit(b *testing.B) {
-	for _, n := range []int{5_000, 20_000} {
+	sizes := []int{5_000, 20_000}
+	if testing.Short() {
+		sizes = []int{500}
+	}
+	for _, n := range sizes {
 		b.Run(fmt.Sprint(n), func(b *testing.B) { benchmarkAudit(b, n) })
 	}
 }

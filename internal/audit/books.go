@@ -27,6 +27,7 @@ var books = []struct {
 	{Payouts, (*ledger.Inspection).Payouts},
 	{Notices, (*ledger.Inspection).Notices},
 	{Orphans, (*ledger.Inspection).Orphans},
+	{Orphans, (*ledger.Inspection).Eras},
 }
 
 // books audits all partitions at one moment, since wallets belong to none. Every

@@ -19,6 +19,8 @@ type crowd struct {
 	dice  *rand.Rand
 	asked []sale.Request // purchases and payments: what others can be about
 	live  []sale.Request // the same, of those that had not failed or ended lately
+
+	suspended []int64 // sales
 }
 
 var sellers = []int64{chairs, bulk, offs, evening, concert, gala, lamp, slot, later}
@@ -35,7 +37,13 @@ func (c *crowd) request() sale.Request {
 			about = c.live
 		}
 		r = c.about(about[c.dice.IntN(len(about))])
-	case what < 91:
+	case what == 90 && c.dice.IntN(4) == 0:
+		r = sale.Request{Verb: sale.Suspend, Sale: sellers[c.dice.IntN(len(sellers))]}
+		c.suspended = append(c.suspended, r.Sale)
+	case what == 91 && len(c.suspended) > 0:
+		r = sale.Request{Verb: sale.Resume, Sale: c.suspended[0]}
+		c.suspended = c.suspended[1:]
+	case what < 92:
 		r = sale.Request{Verb: sale.Change, Sale: sellers[c.dice.IntN(len(sellers))], Buyer: seller, Quantity: 1}
 	default:
 		r = sale.Request{Verb: []sale.Verb{sale.Expire, sale.Close, sale.Payout}[c.dice.IntN(3)], Sale: sellers[c.dice.IntN(len(sellers))]}

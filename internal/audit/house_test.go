@@ -35,7 +35,7 @@ type house struct {
 	pgURL    string
 	store    *partition.Store
 	ledger   *ledger.Ledger
-	redis    *redis.Client
+	redis    redis.UniversalClient
 	pg       *pgx.Conn
 }
 
@@ -49,10 +49,7 @@ func open(t testing.TB, redisURL, pgURL string, hooks ...redis.Hook) *house {
 	h.ledger, err = ledger.Open(t.Context(), ledger.Options{URL: pgURL})
 	h.must(err)
 	t.Cleanup(h.ledger.Close)
-	options, err := redis.ParseURL(redisURL)
-	h.must(err)
-	h.redis = redis.NewClient(options)
-	t.Cleanup(func() { h.redis.Close() })
+	h.redis = embeddedtest.Client(t, redisURL)
 	h.pg, err = pgx.Connect(t.Context(), pgURL)
 	h.must(err)
 	t.Cleanup(func() { h.pg.Close(context.WithoutCancel(t.Context())) })
@@ -190,7 +187,7 @@ func (h *house) backup() *backup {
 			for x in select conrelid::regclass as on_table, conname from pg_constraint where contype = 'f' and connamespace = 'public'::regnamespace loop
 				execute format('alter table %s drop constraint %I', x.on_table, x.conname);
 			end loop;
-			for x in select tablename from pg_tables where schemaname = 'public' loop
+			for x in select relname as tablename from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition loop
 				execute format('create table kept.%I as table public.%I', x.tablename, x.tablename);
 			end loop;
 		end $$`)
@@ -212,6 +209,7 @@ func (b *backup) restore(t testing.TB, hooks ...redis.Hook) *house {
 				select table_name, string_agg(format('%I', column_name), ', ') as columns
 				from information_schema.columns
 				where table_schema = 'public' and is_generated = 'NEVER'
+					and table_name in (select tablename from pg_tables where schemaname = 'kept')
 				group by table_name
 			loop
 				execute format('delete from public.%I', x.table_name);

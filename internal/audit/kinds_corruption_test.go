@@ -54,7 +54,7 @@ var kindsCorruptions = []corruption{
 	{"a cancel is gone", all(trim, sql(
 		`delete from receipts where sale = 11 and verb = 'cancel'`)), "targets"},
 	{"a cancel comes twice", all(trim, sql(
-		`drop index if exists receipts_one_return`,
+		`drop index if exists receipts_0_one_return`,
 		again(`sale = 11 and verb = 'cancel'`))), "targets"},
 	{"a cancel of what is bought", all(trim, sql(
 		`update receipts set target = `+receiptOf("join", evening, b)+` where sale = 11 and verb = 'cancel'`)), "targets"},
@@ -104,7 +104,7 @@ var kindsCorruptions = []corruption{
 	{"a coupon is used by what does not name it", all(trim, sql(
 		`update coupons set used_by = `+receiptOf("reserve", gala, a)+` where buyer = 3`)), "coupons"},
 	{"a coupon is used twice", all(trim, sql(
-		`drop index if exists receipts_one_use`,
+		`drop index if exists receipts_0_one_use`,
 		`update receipts set coupon = (select id from coupons where buyer = 3) where id = `+receiptOf("reserve", gala, a))), "coupons"},
 	{"a coupon is used after its time", all(trim, sql(
 		`update coupons set valid_until = valid_from + interval '1 second' where buyer = 3`)), "coupons"},

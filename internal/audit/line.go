@@ -71,9 +71,10 @@ func (w *walk) turnsAway(t *turn, m sale.Move) {
 
 // promotes: units that are free go to the first in line at once, as long as they are
 // enough for him, with a fresh pay_by; only where there are too few for him, and only
-// so often, to one behind him. Nothing is promoted after the close.
+// so often, to one behind him. Nothing is promoted after the close, nor while the sale
+// is suspended.
 func (w *walk) promotes(t *turn, at sale.Instant) {
-	for !t.blind && t.sells(at) && t.free > 0 {
+	for !t.blind && !t.suspended && t.sells(at) && t.free > 0 {
 		i := t.whose()
 		if i < 0 {
 			return

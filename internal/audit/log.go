@@ -18,7 +18,7 @@ import (
 type walk struct {
 	*sight
 	n    *notes
-	rows sale.State // how the sales stand in Postgres
+	rows sale.State // how the sales stand in Postgres; of a patrol without their buyers, holds and lines
 
 	begun bool
 	first sale.EntryID // where the log begins
@@ -28,6 +28,7 @@ type walk struct {
 	era   int64 // its generation
 
 	torn bool // batches are missing, or could not be read
+	firm bool // what a batch stood on is not believed where the batches before made something else
 
 	sales   map[int64]*known               // continuity
 	turns   map[int64]*turn                // turns
@@ -222,10 +223,17 @@ func say(o sale.Outcome) string {
 type known struct {
 	standing
 	terms  sale.Sale       // zero until it opens
-	buyers map[int64]int64 // units; with whole set, those of all buyers
+	buyers map[int64]int64 // units
+	all    bool            // those of all buyers
 	holds  places          // with whole set all of them
 	line   places          // the same
-	whole  bool            // the log shows the sale from its beginning
+	whole  bool            // the log shows the sale from its beginning, or a patrol has looked the places up
+}
+
+// units answers those of a buyer, as far as they are known.
+func (k *known) units(buyer int64) (n int64, ok bool) {
+	n, ok = k.buyers[buyer]
+	return n, ok || k.all
 }
 
 // untouched says that a sale is as it was created. Until it opens its seller may
@@ -254,19 +262,23 @@ func (w *walk) stood(b sale.Batch) {
 			w.n.found(Continuity, w.p, id, "batch to %s stands on %+v, the batches before made %+v", b.Last, counters(s), k.standing)
 		}
 		if k == nil {
-			k = &known{buyers: map[int64]int64{}, whole: untouched(s)}
+			k = &known{buyers: map[int64]int64{}, all: untouched(s), whole: untouched(s)}
 			w.sales[id] = k
 		}
-		k.standing = counters(s)
+		if !w.firm || k.Phase == sale.Scheduled || k.Phase == "" {
+			k.standing = counters(s)
+		}
 		if s.Phase != sale.Scheduled {
 			if k.terms != terms(s) && k.terms != (sale.Sale{}) {
 				w.n.found(Continuity, w.p, id, "batch to %s stands on the terms %+v, the batches before on %+v", b.Last, terms(s), k.terms)
 			}
-			k.terms = terms(s)
+			if !w.firm || k.terms == (sale.Sale{}) {
+				k.terms = terms(s)
+			}
 		}
 		for _, buyer := range slices.AppendSeq(asked[id], maps.Keys(s.Buyers)) {
-			had, seen := k.buyers[buyer]
-			if (seen || k.whole) && had != s.Buyers[buyer] {
+			had, seen := k.units(buyer)
+			if seen && had != s.Buyers[buyer] {
 				w.n.found(Continuity, w.p, id, "batch to %s stands on %d units of buyer %d, the batches before gave him %d",
 					b.Last, s.Buyers[buyer], buyer, had)
 			}
@@ -286,7 +298,9 @@ func (w *walk) shown(k *known, b sale.Batch, id int64, what string, have *places
 	}
 	if wrong := have.begin(first, func(p sale.Place) bool { return b.Facts.Receipts[p.Receipt].At <= begun }); wrong != "" {
 		w.n.found(Continuity, w.p, id, "batch to %s stands on other %s: %s", b.Last, what, wrong)
-		*have = slices.Clone(first)
+		if !w.firm {
+			*have = slices.Clone(first)
+		}
 	}
 }
 
@@ -298,9 +312,9 @@ func (w *walk) evolve(b sale.Batch) {
 			w.n.found(Continuity, w.p, e.Sale, "batch to %s changes a sale that it does not know", b.Last)
 			continue
 		}
-		k.standing = standing{e.Phase, k.Stock + e.Stock, k.Free + e.Free, k.Held + e.Held, k.Sold + e.Sold, k.Waiting + e.Waiting, e.PaidOut, e.ClosesAt}
+		k.standing = standing{e.Phase, k.Stock + e.Stock, k.Free + e.Free, k.Held + e.Held, k.Sold + e.Sold, k.Waiting + e.Waiting, e.PaidOut, e.Suspended, e.ClosesAt}
 		for _, of := range e.Buyers {
-			if _, seen := k.buyers[of.Buyer]; seen || k.whole { // who loses a hold to time need not be in the state
+			if _, seen := k.units(of.Buyer); seen { // who loses a hold to time need not be in the state
 				k.buyers[of.Buyer] += of.Units
 			}
 		}
@@ -336,14 +350,12 @@ func (w *walk) ends() {
 		case k == nil:
 			continue
 		}
-		if counters(row) != k.standing {
-			w.n.found(Continuity, w.p, id, "Postgres has %+v, the log made %+v", counters(row), k.standing)
-		}
-		if k.terms != terms(row) && k.terms != (sale.Sale{}) {
-			w.n.found(Continuity, w.p, id, "Postgres has the terms %+v, the log %+v", terms(row), k.terms)
+		w.stands(k, row)
+		if w.record.Gone(id) { // then nobody knows who had it
+			continue
 		}
 		for buyer, units := range eitherOf(row.Buyers, k.buyers) {
-			if _, seen := k.buyers[buyer]; (seen || k.whole) && units[0] != units[1] {
+			if _, seen := k.units(buyer); seen && units[0] != units[1] {
 				w.n.found(Continuity, w.p, id, "buyer %d has %d units in Postgres, the log gave him %d", buyer, units[0], units[1])
 			}
 		}
@@ -357,5 +369,15 @@ func (w *walk) ends() {
 					of.what, len(of.row), len(of.have), i+1, tellPlace(of.row, i), tellPlace(of.have, i))
 			}
 		}
+	}
+}
+
+// stands: a sale stands in Postgres as the log has left it, as far as numbers go.
+func (w *walk) stands(k *known, row *sale.Stand) {
+	if counters(row) != k.standing {
+		w.n.found(Continuity, w.p, row.ID, "Postgres has %+v, the log made %+v", counters(row), k.standing)
+	}
+	if k.terms != terms(row) && k.terms != (sale.Sale{}) {
+		w.n.found(Continuity, w.p, row.ID, "Postgres has the terms %+v, the log %+v", terms(row), k.terms)
 	}
 }

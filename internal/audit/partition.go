@@ -130,20 +130,19 @@ func (s *sight) audit(ctx context.Context, n *notes, stands sale.State) error {
 // stock: free + held + sold = stock, and nothing below zero, in either store at
 // whatever watermark. It counts the units that were sold without being there.
 func (s *sight) stock(n *notes, stand *sale.Stand) {
-	var over int64
-	for _, side := range []struct {
-		store string
-		*sale.Stand
-	}{{"Postgres", stand}, {"Redis", s.projection.Sales[stand.ID]}} {
-		if side.Stand == nil {
-			continue
-		}
-		if side.Free < 0 || side.Held < 0 || side.Sold < 0 || side.Free+side.Held+side.Sold != side.Stock {
-			n.found(Stock, s.p, side.ID, "%s has %d free + %d held + %d sold of %d", side.store, side.Free, side.Held, side.Sold, side.Stock)
-		}
-		over = max(over, side.Held+side.Sold-side.Stock)
+	over := n.addsUp(s.p, "Postgres", stand)
+	if hot := s.projection.Sales[stand.ID]; hot != nil {
+		over = max(over, n.addsUp(s.p, "Redis", hot))
 	}
 	n.Oversold += over
+}
+
+// addsUp is stock in one store. It answers the units that were sold without being there.
+func (n *notes) addsUp(p int, store string, s *sale.Stand) (over int64) {
+	if s.Free < 0 || s.Held < 0 || s.Sold < 0 || s.Free+s.Held+s.Sold != s.Stock {
+		n.found(Stock, p, s.ID, "%s has %d free + %d held + %d sold of %d", store, s.Free, s.Held, s.Sold, s.Stock)
+	}
+	return max(0, s.Held+s.Sold-s.Stock)
 }
 
 // compare: Redis says of a sale what Postgres says at the same watermark, to the
@@ -151,16 +150,7 @@ func (s *sight) stock(n *notes, stand *sale.Stand) {
 // compared.
 func (s *sight) compare(n *notes, stand *sale.Stand) {
 	hot := s.projection.Sales[stand.ID]
-	if a, b := counters(hot), counters(stand); a != b {
-		n.found(Projection, s.p, stand.ID, "Redis has %+v, Postgres %+v", a, b)
-	}
-	if a, b := terms(hot), terms(stand); a != b {
-		n.found(Projection, s.p, stand.ID, "Redis has the terms %+v, Postgres %+v", a, b)
-	}
-	if s.projection.Exhausted[stand.ID] != stand.Exhausted() {
-		n.found(Projection, s.p, stand.ID, "exhausted is %t in Redis with %d free and %d held in Postgres",
-			s.projection.Exhausted[stand.ID], stand.Free, stand.Held)
-	}
+	n.agree(s.p, hot, s.projection.Exhausted[stand.ID], "Postgres", stand)
 	for _, of := range []struct {
 		what      string
 		hot, cold []sale.Place
@@ -177,17 +167,30 @@ func (s *sight) compare(n *notes, stand *sale.Stand) {
 	}
 }
 
+// agree: Redis says of a sale what another one says, as far as numbers go.
+func (n *notes) agree(p int, hot *sale.Stand, exhausted bool, other string, stand *sale.Stand) {
+	if a, b := counters(hot), counters(stand); a != b {
+		n.found(Projection, p, stand.ID, "Redis has %+v, %s %+v", a, other, b)
+	}
+	if a, b := terms(hot), terms(stand); a != b {
+		n.found(Projection, p, stand.ID, "Redis has the terms %+v, %s %+v", a, other, b)
+	}
+	if exhausted != stand.Exhausted() {
+		n.found(Projection, p, stand.ID, "exhausted is %t in Redis with %d free and %d held in %s", exhausted, stand.Free, stand.Held, other)
+	}
+}
+
 // standing is what settling a batch may change of a sale.
 type standing struct {
 	Phase                   sale.Phase
 	Stock, Free, Held, Sold int64
 	Waiting                 int64 // receipts
-	PaidOut                 bool
+	PaidOut, Suspended      bool
 	ClosesAt                sale.Instant
 }
 
 func counters(s *sale.Stand) standing {
-	return standing{s.Phase, s.Stock, s.Free, s.Held, s.Sold, s.Waiting, s.PaidOut, s.ClosesAt}
+	return standing{s.Phase, s.Stock, s.Free, s.Held, s.Sold, s.Waiting, s.PaidOut, s.Suspended, s.ClosesAt}
 }
 
 // terms is what never changes once a sale is open, and the log keeps: neither

@@ -18,6 +18,7 @@ func (w *walk) knew(b sale.Batch, settled map[uuid.UUID]sale.Receipt) {
 		row, ok := settled[id]
 		left, further := w.later[id]
 		switch {
+		case !ok && w.record.Gone(fact.Sale):
 		case !ok || !becomes(fact, row):
 			w.n.found(Continuity, w.p, fact.Sale, "batch to %s knew receipt %s as %s, Postgres has %s", b.Last, id, tell(fact, true), tell(row, ok))
 		case further && fact != left:
@@ -100,6 +101,7 @@ func (w *walk) wrote(b sale.Batch, settled map[uuid.UUID]sale.Receipt) {
 		row, ok := settled[r.ID]
 		rejected := r.Status == sale.Rejected && !waited[r.ID]
 		switch {
+		case !ok && w.record.Gone(r.Sale):
 		case rejected && (!ok || row.At > r.At): // or asked again under the same key, when that was forgotten
 		case ok && row == r:
 			delete(w.later, r.ID)

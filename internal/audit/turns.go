@@ -22,6 +22,8 @@ type turn struct {
 	closes sale.Instant // which a change may move
 	free   int64        // units
 
+	suspended bool
+
 	held    map[uuid.UUID]sale.Receipt
 	pending []sale.Place   // of the holds, the first to end first; it may still have some that are over
 	line    []sale.Receipt // in order
@@ -38,7 +40,7 @@ type turn struct {
 func (w *walk) turn(b sale.Batch, s *sale.Stand) *turn {
 	t := w.turns[s.ID]
 	if t == nil || t.blind || s.Phase == sale.Scheduled { // its seller may have given it another stock since
-		t = &turn{id: s.ID, free: s.Free, closes: s.ClosesAt, held: map[uuid.UUID]sale.Receipt{}, whole: untouched(s)}
+		t = &turn{id: s.ID, free: s.Free, closes: s.ClosesAt, suspended: s.Suspended, held: map[uuid.UUID]sale.Receipt{}, whole: untouched(s)}
 		for _, p := range s.Line {
 			t.line = append(t.line, b.Facts.Receipts[p.Receipt])
 		}
@@ -82,6 +84,8 @@ func (w *walk) take(b sale.Batch) {
 		switch {
 		case o.Status == sale.Rejected:
 			w.refused(t, e, o)
+		case e.Verb == sale.Suspend, e.Verb == sale.Resume:
+			w.stops(t, e)
 		case e.Verb.Buys():
 			w.gets(t, from, e, o)
 		default:
@@ -124,8 +128,11 @@ func (w *walk) loses(t *turn, rule Rule, detail string, args ...any) {
 }
 
 // refused: nobody is sold out while there is enough for him at his turn, or told that
-// the line is full while it is not.
+// the line is full while it is not, or that the sale is suspended.
 func (w *walk) refused(t *turn, e sale.Entry, o sale.Outcome) {
+	if o.Reason == sale.Suspended && !t.blind && !t.suspended {
+		w.n.found(Turns, w.p, e.Sale, "%s %s at %s is %s; the sale is not", e.Verb, e.Receipt, e.ID, say(o))
+	}
 	if o.Reason != sale.SoldOut && o.Reason != sale.LineFull || t.blind {
 		return
 	}
@@ -203,7 +210,10 @@ func (w *walk) others(t *turn, b sale.Batch, e sale.Entry, o sale.Outcome) {
 		w.paysLate(t, b, e, o)
 	case e.Verb == sale.Pay:
 		w.pays(t, e, o)
+	case e.Verb == sale.Payout:
+		w.running(t, e)
 	case e.Verb == sale.Change:
+		w.running(t, e)
 		t.free += e.Quantity
 		t.closes = max(t.closes, e.ClosesAt)
 		w.promotes(t, e.ID.At)
@@ -215,6 +225,22 @@ func (w *walk) inTime(t *turn, e sale.Entry) {
 	if !t.sells(e.ID.At) {
 		w.n.found(Turns, w.p, e.Sale, "%s %s at %s counts; the sale sells from %d to %d", e.Verb, e.Receipt, e.ID, t.terms.OpensAt, t.closes)
 	}
+	w.running(t, e)
+}
+
+// running: while a sale is suspended nobody buys anything of it, it does not grow, and
+// its seller is not paid.
+func (w *walk) running(t *turn, e sale.Entry) {
+	if t.suspended && !t.blind {
+		w.n.found(Turns, w.p, e.Sale, "%s %s at %s is confirmed, and the sale is suspended", e.Verb, e.Receipt, e.ID)
+	}
+}
+
+// stops: what is suspended sells nothing from then on; what is resumed serves its line
+// at once.
+func (w *walk) stops(t *turn, e sale.Entry) {
+	t.suspended = e.Verb == sale.Suspend
+	w.promotes(t, e.ID.At)
 }
 
 // refunds: a refund is confirmed only from closes_at until before payout_at, and

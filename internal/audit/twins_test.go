@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"sluice/internal/audit"
+	"sluice/internal/embedded/embeddedtest"
 	"sluice/internal/partition"
 	"sluice/internal/sale"
 )
@@ -153,21 +154,15 @@ func TestTwins(t *testing.T) {
 
 const readsMost = 20
 
-func (b *backup) redis(t *testing.T) *redis.Client {
+func (b *backup) redis(t *testing.T) redis.UniversalClient {
 	t.Helper()
-	options, err := redis.ParseURL(b.redisURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := redis.NewClient(options)
-	t.Cleanup(func() { c.Close() })
-	return c
+	return embeddedtest.Client(t, b.redisURL)
 }
 
 // restless moves a partition's watermark whenever somebody looks at it; after
 // least looks, if that is not 0, it puts it back where it was.
 type restless struct {
-	on    *redis.Client
+	on    redis.UniversalClient
 	key   string
 	least int64
 	looks atomic.Int64

@@ -134,9 +134,13 @@ func (b *Bookings) Store(ctx context.Context, id int64) (sale.Store, error) {
 // Filter says which stores are listed: open ones, in the order they were made.
 type Filter = ledger.StoreFilter
 
-// Stores answers a page of stores, and whether there are more.
-func (b *Bookings) Stores(ctx context.Context, f Filter) (stores []sale.Store, more bool, err error) {
-	return b.ledger.Stores(ctx, f)
+// Stores answers a page of stores, and whether there are more. The seller asking for his
+// own must see what he has just done; to others they may be a little old.
+func (b *Bookings) Stores(ctx context.Context, asking int64, f Filter) (stores []sale.Store, more bool, err error) {
+	if f.Seller != 0 && f.Seller == asking {
+		return b.ledger.Stores(ctx, f)
+	}
+	return b.ledger.Cold().Stores(ctx, f)
 }
 
 // Slots answers the published slots of a store on a date of its calendar, in order,

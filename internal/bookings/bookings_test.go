@@ -104,7 +104,7 @@ func TestCreate(t *testing.T) {
 	if _, _, err := h.Create(h.Ctx, h.inn(), ""); !errors.Is(err, ErrTooMany) {
 		t.Errorf("a fourth: %v", err)
 	}
-	stores, more, err := h.Stores(h.Ctx, Filter{Seller: h.Seller, After: first.ID, Limit: 1})
+	stores, more, err := h.Stores(h.Ctx, 0, Filter{Seller: h.Seller, After: first.ID, Limit: 1})
 	if err != nil || len(stores) != 1 || !more {
 		t.Errorf("%d stores, more %t, %v", len(stores), more, err)
 	}

@@ -87,12 +87,12 @@ func TestCreateOnce(t *testing.T) {
 func TestList(t *testing.T) {
 	h := open(t)
 	coming, openNow := h.create(h.lamp()), h.opened(time.Minute)
-	stands, more, now, err := h.List(h.ctx, Filter{Seller: h.seller, Order: ByClosing, Descending: true, Limit: 1})
+	stands, more, now, err := h.List(h.ctx, 0, Filter{Seller: h.seller, Order: ByClosing, Descending: true, Limit: 1})
 	h.must(err)
 	if len(stands) != 1 || !more || stands[0].Sale != coming.Sale || stands[0].ShownAt(now, stands[0].Free) != sale.ShownScheduled {
 		t.Errorf("%+v, more %t", stands, more)
 	}
-	stands, more, now, err = h.List(h.ctx, Filter{
+	stands, more, now, err = h.List(h.ctx, 0, Filter{
 		Seller: h.seller, Order: ByClosing, Descending: true, Limit: 1, After: Cursor{At: coming.ClosesAt, ID: coming.ID},
 	})
 	h.must(err)

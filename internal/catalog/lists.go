@@ -21,9 +21,14 @@ const (
 )
 
 // List answers a page of sales as settled, without their buyers, and whether
-// there are more. Their states are of the moment now, by the clock of Postgres.
-func (c *Catalog) List(ctx context.Context, f Filter) (sales []*sale.Stand, more bool, now sale.Instant, err error) {
-	return c.ledger.Sales(ctx, f)
+// there are more. Their states are of the moment now, by the clock of Postgres. The
+// seller asking for his own must see what he has just done; to others they may be a
+// little old.
+func (c *Catalog) List(ctx context.Context, asking int64, f Filter) (sales []*sale.Stand, more bool, now sale.Instant, err error) {
+	if f.Seller != 0 && f.Seller == asking {
+		return c.ledger.Sales(ctx, f)
+	}
+	return c.ledger.Cold().Sales(ctx, f)
 }
 
 // ReceiptFilter says which purchases of a sale are listed. What is zero does not
@@ -45,7 +50,7 @@ const Anybody = 0
 // Receipts answers a page of the purchases of a seller's own sale (what was bought,
 // is held, or waited), the newest first, and whether there are more. What was asked
 // about one shows in it: a refunded bid is refunded. sale.ErrUnknown,
-// sale.ErrNotYours.
+// sale.ErrNotYours; sale.ErrDropped when they are not kept any more.
 func (c *Catalog) Receipts(ctx context.Context, seller, id int64, f ReceiptFilter) ([]sale.Receipt, bool, error) {
 	s, err := c.ledger.Sale(ctx, id)
 	if err != nil {
@@ -54,16 +59,30 @@ func (c *Catalog) Receipts(ctx context.Context, seller, id int64, f ReceiptFilte
 	if seller != Anybody && s.Seller != seller {
 		return nil, false, sale.ErrNotYours
 	}
-	return c.ledger.Receipts(ctx, ledger.ReceiptFilter{
+	found, more, err := c.ledger.Cold().Receipts(ctx, ledger.ReceiptFilter{
 		Sale: id, Purchases: true, Status: f.Status, Buyer: f.Buyer, From: f.From, To: f.To, After: f.After, Limit: f.Limit,
 	})
+	if err == nil && len(found) == 0 {
+		err = c.kept(ctx, id)
+	}
+	return found, more, err
+}
+
+// kept answers sale.ErrDropped when there are no receipts of a sale because they are not
+// kept any more, and not because there never were any.
+func (c *Catalog) kept(ctx context.Context, id int64) error {
+	dropped, err := c.ledger.Dropped(ctx, id)
+	if err == nil && dropped {
+		err = sale.ErrDropped
+	}
+	return err
 }
 
 // Summary is how a sale has gone so far.
 type Summary = ledger.Summary
 
 // Summary sums a seller's own sale up, as settled. sale.ErrUnknown,
-// sale.ErrNotYours.
+// sale.ErrNotYours; sale.ErrDropped when its receipts cannot be counted any more.
 func (c *Catalog) Summary(ctx context.Context, seller, id int64) (Summary, error) {
 	s, err := c.ledger.Sale(ctx, id)
 	switch {
@@ -72,5 +91,8 @@ func (c *Catalog) Summary(ctx context.Context, seller, id int64) (Summary, error
 	case seller != Anybody && s.Seller != seller:
 		return Summary{}, sale.ErrNotYours
 	}
-	return c.ledger.Summary(ctx, id)
+	if err := c.kept(ctx, id); err != nil {
+		return Summary{}, err
+	}
+	return c.ledger.Cold().Summary(ctx, id)
 }

@@ -64,6 +64,8 @@ type Letter struct {
 	AgeMS     int64     `json:"age_ms"`   // since then, by this machine's clock
 
 	Payload map[string]string `json:"-"` // the fields of its entry, not meant for eyes
+
+	at sale.EntryID // its ID
 }
 
 // List answers the dead letters of a partition, or of All, each partition's oldest
@@ -193,6 +195,7 @@ func (l *Letters) tell(ctx context.Context, p int, dead partition.DeadLetter) (L
 		ID: dead.ID.String(), Partition: p, Receipt: e.Receipt, Sale: e.Sale, Buyer: e.Buyer, Verb: e.Verb.String(),
 		Quantity: e.Quantity, Price: e.Price, Trace: e.Trace, Cause: dead.Cause, Attempts: dead.Attempts,
 		Asked: e.ID.At.Time(), Died: dead.ID.At.Time(), AgeMS: max(time.Since(dead.ID.At.Time()).Milliseconds(), 0), Payload: dead.Payload,
+		at: dead.ID,
 	}
 	if e.Verb == 0 && e.Receipt != uuid.Nil {
 		known, err := l.store.Receipt(ctx, p, e.Receipt)

@@ -23,7 +23,7 @@ type house struct {
 	t       testing.TB
 	ctx     context.Context
 	store   *partition.Store
-	raw     *redis.Client
+	raw     redis.UniversalClient
 	letters *Letters
 	applied map[int]sale.EntryID
 }
@@ -35,13 +35,8 @@ func open(t testing.TB) *house {
 	var err error
 	h.store, err = partition.Open(h.ctx, partition.Options{URL: url, Partitions: partitions})
 	h.must(err)
-	o, err := redis.ParseURL(url)
-	h.must(err)
-	h.raw = redis.NewClient(o)
-	t.Cleanup(func() {
-		h.raw.Close()
-		h.store.Close()
-	})
+	h.raw = embeddedtest.Client(t, url)
+	t.Cleanup(func() { h.store.Close() })
 	for p := range partitions {
 		_, err := h.store.Lead(h.ctx, p, 1, 1)
 		h.must(err)
@@ -83,7 +78,8 @@ func (h *house) settle(p int, death *partition.Death) {
 		}
 	}
 	b.Decision = sale.Decide(b.State, b.Facts, b.Entries)
-	h.must(h.store.Bury(h.ctx, 1, b, 0, deaths))
+	_, err = h.store.Bury(h.ctx, 1, b, 0, deaths)
+	h.must(err)
 	h.applied[p] = b.Last
 }
 
@@ -122,6 +118,7 @@ func TestLetters(t *testing.T) {
 	if l := all[2]; l.Receipt != second || l.Partition != 2 || l.Verb != "cancel" || l.Cause != causeUnknown {
 		t.Errorf("a cause that is forgotten is told as %+v", l)
 	}
+	h.pages(all)
 	for _, want := range all {
 		got, err := h.letters.Show(h.ctx, want.Partition, want.ID)
 		if err != nil || got.Receipt != want.Receipt {

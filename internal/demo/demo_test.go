@@ -28,7 +28,7 @@ func serve(t *testing.T) (p *process.Process, url string) {
 		RedisURL: embeddedtest.Redis(t), PostgresURL: embeddedtest.Postgres(t),
 		JWTKeys: "test:" + strings.Repeat("s", 32), Name: "demo-test",
 		Partitions: 16, PostgresConns: 20, Listen: "127.0.0.1:0", OpsListen: "127.0.0.1:0", ShutdownGrace: 5 * time.Second,
-		BuyerRate: 20, BuyerBurst: 40, Backlog: 100_000, BatchesKeep: 24 * time.Hour, LogLevel: "warn", LogFormat: "json",
+		BuyerRate: 20, BuyerBurst: 40, Backlog: 100_000, PollBudget: 10_000, Waiters: 20_000, BatchesKeep: 24 * time.Hour, LogLevel: "warn", LogFormat: "json",
 	}, zerolog.New(t.Output()).Level(zerolog.WarnLevel))
 	if err != nil {
 		t.Fatal(err)

@@ -32,23 +32,31 @@ func (s *Servers) RestartPostgres(ctx context.Context) error {
 	if err := s.KillPostgres(); err != nil {
 		return err
 	}
+	p, err := restart(ctx, s.postgres)
+	if err == nil {
+		s.postgres = p
+	}
+	return err
+}
+
+// restart starts one that has been killed.
+func restart(ctx context.Context, killed *postgres) (*postgres, error) {
 	ctx, cancel := context.WithTimeout(ctx, startGrace)
 	defer cancel()
 	for {
-		if err := forgetStalePid(s.postgres.child.cmd.Dir); err != nil {
-			return err
+		if err := forgetStalePid(killed.child.cmd.Dir); err != nil {
+			return nil, err
 		}
-		p, err := s.postgres.again(ctx)
+		p, err := killed.again(ctx)
 		if err == nil {
-			p.again = s.postgres.again
-			s.postgres = p
-			return nil
+			p.again = killed.again
+			return p, nil
 		}
 		if !stillInUse(err) {
-			return fmt.Errorf("restart postgres: %w", err)
+			return nil, fmt.Errorf("restart postgres: %w", err)
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return fmt.Errorf("restart postgres: wait for the sessions of the killed one to end: %w", err)
+			return nil, fmt.Errorf("restart postgres: wait for the sessions of the killed one to end: %w", err)
 		}
 	}
 }

@@ -18,6 +18,9 @@
 //	              postgres/            the cluster      postgres.log
 //	              *.password           made once, readable by their server only
 //
+// Beside Start there are servers for tests and tools that break them: StartRedis runs
+// one, StartCluster a Redis Cluster, StartSentinel a master with replicas and sentinels.
+//
 // Private servers listen on loopback, on a port that changes with every start,
 // and ask for a password. They belong to the process that started them and on
 // Linux die with it, whatever kills it: the kernel signals them (Pdeathsig).
@@ -63,6 +66,8 @@ type Options struct {
 	// second, Postgres syncs each commit. False is for tests: fast, and a crash
 	// of the machine (not of the process) may ruin the folder; Redis starts empty.
 	Durable bool
+	// Replicable lets StartReplica copy the private Postgres and follow it.
+	Replicable bool
 	// Log receives one-line notes about what takes time. Nil: silence.
 	Log func(format string, args ...any)
 
@@ -167,6 +172,20 @@ func (s *Servers) Close() error {
 		}
 	})
 	return s.closeErr
+}
+
+// Processes are the numbers of the private servers' first processes, by "redis" and
+// "postgres": what measures them asks the operating system about these. A given or
+// in-process server has none.
+func (s *Servers) Processes() map[string]int {
+	pids := map[string]int{}
+	if s.redis != nil {
+		pids["redis"] = s.redis.Process()
+	}
+	if s.postgres != nil {
+		pids["postgres"] = s.postgres.child.cmd.Process.Pid
+	}
+	return pids
 }
 
 func (s *Servers) startRedis(ctx context.Context, o Options) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -185,6 +186,29 @@ func TestSecondStartIsRefused(t *testing.T) {
 	_, err := Start(t.Context(), Options{Dir: dir})
 	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), dir+" is in use by another sluice") {
 		t.Errorf("a second Start says %v", err)
+	}
+}
+
+// TestProcesses: the numbers are those that the servers themselves wrote down.
+func TestProcesses(t *testing.T) {
+	dir := tempDir(t)
+	s := start(t, Options{Dir: dir})
+	pids := s.Processes()
+	for name, file := range map[string]string{"redis": "redis/redis.pid", "postgres": "postgres/postmaster.pid"} {
+		text, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first, _, _ := strings.Cut(string(text), "\n"); first != strconv.Itoa(pids[name]) {
+			t.Errorf("%s is %d, and says %q", name, pids[name], first)
+		}
+	}
+	given, err := Start(t.Context(), Options{Redis: "redis://r", Postgres: "postgres://p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pids := given.Processes(); len(pids) > 0 {
+		t.Errorf("given servers have the processes %v", pids)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,6 +25,21 @@ func freePort() (int, error) {
 		}
 	}
 	return 0, errors.New("find a free port: all that were tried are taken")
+}
+
+// freePorts finds so many that are all different.
+func freePorts(count int) ([]int, error) {
+	var ports []int
+	for len(ports) < count {
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(ports, port) {
+			ports = append(ports, port)
+		}
+	}
+	return ports, nil
 }
 
 func address(port int) string {

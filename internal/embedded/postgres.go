@@ -59,7 +59,7 @@ func startPostgres(ctx context.Context, f *folder, programs []string, o Options)
 			return nil, err
 		}
 		run := func(ctx context.Context) (*postgres, error) {
-			return runPostgres(ctx, bin, cluster, as, f, port, password, o.Durable)
+			return runPostgres(ctx, bin, cluster, as, f, port, password, o.Durable, o.Replicable)
 		}
 		p, err := run(ctx)
 		if err == nil {
@@ -119,7 +119,7 @@ func makeCluster(ctx context.Context, bin, cluster string, as *user, f *folder, 
 
 // runPostgres starts the postmaster once. Its settings are arguments, so that
 // they follow this program and not the one that made the cluster.
-func runPostgres(ctx context.Context, bin, cluster string, as *user, f *folder, port int, password string, durable bool) (*postgres, error) {
+func runPostgres(ctx context.Context, bin, cluster string, as *user, f *folder, port int, password string, durable, replicable bool) (*postgres, error) {
 	settings := []string{
 		"listen_addresses=127.0.0.1",
 		"port=" + strconv.Itoa(port),
@@ -128,13 +128,19 @@ func runPostgres(ctx context.Context, bin, cluster string, as *user, f *folder, 
 		"shared_buffers=256MB",
 		"max_wal_size=2GB",
 		"checkpoint_timeout=15min",
-		"wal_level=minimal", // nobody replicates it
-		"max_wal_senders=0",
 		"timezone=UTC",
 		"log_timezone=UTC",
 	}
+	if replicable {
+		settings = append(settings, "wal_level=replica", "max_wal_senders=8", "wal_keep_size=256MB")
+	} else {
+		settings = append(settings, "wal_level=minimal", "max_wal_senders=0") // nobody replicates it
+	}
 	if !durable {
-		settings = append(settings, "fsync=off", "full_page_writes=off", "synchronous_commit=off")
+		settings = append(settings, "fsync=off", "full_page_writes=off")
+	}
+	if !durable && !replicable { // what is not in the log yet reaches no standby
+		settings = append(settings, "synchronous_commit=off")
 	}
 	args := []string{"-D", cluster}
 	for _, setting := range settings {

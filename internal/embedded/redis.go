@@ -36,6 +36,15 @@ type RedisOptions struct {
 	Args []string
 
 	holds *os.File
+	// node makes it one of several that a fleet looks after; nil: it stands alone.
+	node *nodeSettings
+}
+
+// nodeSettings are what a server of a fleet needs beyond its options.
+type nodeSettings struct {
+	lines    []string // more settings, for its file: some hold the password
+	keep     bool     // the file, once it is there: others (CONFIG REWRITE, a sentinel) write in it
+	sentinel bool
 }
 
 // Redis is a redis-server that belongs to this process.
@@ -84,27 +93,35 @@ func runRedis(ctx context.Context, program string, port int, o RedisOptions) (*R
 		"dir " + strconv.Quote(o.Dir),
 		"pidfile " + strconv.Quote(filepath.Join(o.Dir, "redis.pid")),
 		"daemonize no",
-		`save ""`,
-		"maxmemory-policy noeviction",
-		"appendonly no",
 	}
+	if o.node == nil || !o.node.sentinel { // which keeps nothing, and knows no settings about it
+		settings = append(settings, `save ""`, "maxmemory-policy noeviction", "appendonly no")
+	}
+	death := syscall.SIGKILL
 	if o.Durable {
 		settings[len(settings)-1] = "appendonly yes\nappendfsync everysec"
+		death = syscall.SIGTERM // writes out what it has not written yet
+	}
+	args := o.Args
+	if o.node != nil {
+		death = syscall.SIGKILL // a server that somebody has paused heeds nothing milder
+		settings = append(settings, o.node.lines...)
+		if o.node.sentinel {
+			args = []string{"--sentinel"}
+		}
 	}
 	if o.Password != "" {
 		settings = append(settings, "requirepass "+strconv.Quote(o.Password))
 	}
 	file := filepath.Join(o.Dir, "redis.conf")
-	if err := os.WriteFile(file, []byte(strings.Join(settings, "\n")+"\n"), 0o600); err != nil {
-		return nil, fmt.Errorf("write the settings of Redis: %w", err)
+	if _, err := os.Stat(file); err != nil || o.node == nil || !o.node.keep {
+		if err := os.WriteFile(file, []byte(strings.Join(settings, "\n")+"\n"), 0o600); err != nil {
+			return nil, fmt.Errorf("write the settings of Redis: %w", err)
+		}
 	}
 
 	r := &Redis{Port: port, URL: redisURL(port, o.Password)}
-	death := syscall.SIGKILL
-	if o.Durable {
-		death = syscall.SIGTERM // writes out what it has not written yet
-	}
-	cmd := exec.Command(program, append([]string{file}, o.Args...)...)
+	cmd := exec.Command(program, append([]string{file}, args...)...)
 	cmd.Dir = o.Dir
 	var err error
 	if r.child, err = spawn(cmd, filepath.Join(o.Dir, "redis.log"), death, nil, o.holds); err != nil {
@@ -160,7 +177,7 @@ func ping(ctx context.Context, addr, password string) (answer string, err error)
 	}
 	commands, answers := "PING\r\n", 1
 	if password != "" {
-		commands, answers = "AUTH "+password+"\r\n"+commands, 2
+		commands, answers = "AUTH "+strconv.Quote(password)+"\r\n"+commands, 2
 	}
 	if _, err := conn.Write([]byte(commands)); err != nil {
 		return "", err
@@ -172,6 +189,9 @@ func ping(ctx context.Context, addr, password string) (answer string, err error)
 	}
 	return strings.TrimSpace(answer), nil
 }
+
+// Process is its number.
+func (r *Redis) Process() int { return r.child.cmd.Process.Pid }
 
 // Stop ends the server in order (it writes out everything first, if it keeps
 // anything) and waits until it is gone; after 10 s it is killed, which is an error. A server

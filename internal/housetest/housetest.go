@@ -40,16 +40,23 @@ type House struct {
 
 // Open builds a house whose two partitions have an owner until the test ends.
 func Open(t *testing.T) *House {
+	t.Helper()
+	return Over(t, embeddedtest.Redis(t))
+}
+
+// Over is Open over a Redis that is the test's own.
+func Over(t *testing.T, redisURL string) *House {
+	t.Helper()
 	h := &House{T: t, Ctx: t.Context(), URL: embeddedtest.Postgres(t)}
 	var err error
 	h.Ledger, err = ledger.Open(h.Ctx, ledger.Options{URL: h.URL})
 	h.Must(err)
 	t.Cleanup(h.Ledger.Close)
 	h.Must(h.Ledger.EnsurePartitions(h.Ctx, 2))
-	h.Partitions, err = partition.Open(h.Ctx, partition.Options{URL: embeddedtest.Redis(t), Partitions: 2})
+	h.Partitions, err = partition.Open(h.Ctx, partition.Options{URL: redisURL, Partitions: 2})
 	h.Must(err)
 	t.Cleanup(func() { h.Partitions.Close() })
-	h.Receipts = receipts.New(h.Partitions, h.Ledger)
+	h.Receipts = receipts.New(h.Partitions, h.Ledger, prometheus.NewRegistry())
 	h.Admission = admission.New(h.Partitions, h.Ledger, partition.Limits{Backlog: 1000}, prometheus.NewRegistry())
 	sellers, err := h.Ledger.CreateAccounts(h.Ctx, "seller", 2, 0)
 	h.Must(err)

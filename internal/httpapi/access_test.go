@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
 	"sluice/internal/accounts"
@@ -58,6 +60,11 @@ var matrix = map[string]string{
 	"DELETE /v1/sales/:id/watch":      "unauthorized  token_invalid 204       204       forbidden forbidden forbidden",
 	"GET /v1/coupons":                 "unauthorized  token_invalid 200       200       forbidden forbidden forbidden",
 
+	"GET /v1/sales/:id/events":    "200           token_invalid 200       200       200       200       200",
+	"GET /v1/me/receipts/events":  "unauthorized  token_invalid 200       200       200       200       200",
+	"GET /v1/receipts":            "unauthorized  token_invalid 200       200       200       200       200", // for each not_yours beside
+	"GET /v1/receipts/:id/events": "unauthorized  token_invalid 200       not_yours not_yours not_yours not_yours",
+
 	"GET /v1/receipts/:id":            "unauthorized  token_invalid 200       not_yours not_yours not_yours not_yours",
 	"POST /v1/receipts/:id/refund":    "unauthorized  token_invalid 202       not_yours forbidden forbidden forbidden",
 	"POST /v1/receipts/:id/pay":       "unauthorized  token_invalid 202       not_yours forbidden forbidden forbidden",
@@ -72,6 +79,18 @@ var matrix = map[string]string{
 	"DELETE /v1/stores/:id":            "unauthorized  token_invalid forbidden forbidden 204       not_yours forbidden",
 	"GET /v1/stores/:id/slots":         "200           token_invalid 200       200       200       200       200",
 	"POST /v1/stores/:id/reservations": "unauthorized  token_invalid 202       202       forbidden forbidden forbidden",
+
+	"GET /v1/operations":                          "unauthorized  token_invalid forbidden forbidden forbidden forbidden 200",
+	"GET /v1/operations/dead-letters":             "unauthorized  token_invalid forbidden forbidden forbidden forbidden 200",
+	"GET /v1/operations/dead-letters/:id":         "unauthorized  token_invalid forbidden forbidden forbidden forbidden 200",
+	"POST /v1/operations/dead-letters/:id/replay": "unauthorized  token_invalid forbidden forbidden forbidden forbidden 202",
+	"DELETE /v1/operations/dead-letters/:id":      "unauthorized  token_invalid forbidden forbidden forbidden forbidden 204",
+	"POST /v1/operations/audits":                  "unauthorized  token_invalid forbidden forbidden forbidden forbidden 200",
+	"GET /v1/operations/receipts/:id":             "unauthorized  token_invalid forbidden forbidden forbidden forbidden 200",
+
+	"GET /v1/openapi.json": "200           200           200       200       200       200       200",
+	"GET /docs":            "200           200           200       200       200       200       200",
+	"GET /docs/errors":     "200           200           200       200       200       200       200",
 }
 
 // question is a request that is all right but for who asks.
@@ -88,6 +107,7 @@ func (a question) headers() []string {
 type questions struct {
 	h             *house
 	buyer, seller person
+	admin         person
 	open          int64 // a sale of the seller's
 	receipt       string
 
@@ -96,10 +116,11 @@ type questions struct {
 	store, doomed           sale.Store
 	slots                   []sale.Instant
 	booked, visited         string
+	letter                  string
 }
 
 func newQuestions(h *house) *questions {
-	q := &questions{h: h, buyer: h.rich(accounts.Buyer, 1_000_000), seller: h.person(accounts.Seller)}
+	q := &questions{h: h, buyer: h.rich(accounts.Buyer, 1_000_000), seller: h.person(accounts.Seller), admin: h.person(accounts.Admin)}
 	s := h.sale(-time.Second, time.Hour, of(q.seller.Account))
 	q.open = s.ID
 	q.receipt = h.bid(s, q.buyer.Access, 1, 1000).text("receipt")
@@ -111,6 +132,7 @@ func newQuestions(h *house) *questions {
 	q.doomed, _ = h.place(q.seller.Account)
 	q.booked = h.book(q.store, q.slots[0], q.buyer.Access).text("receipt")
 	q.visited = h.visited(q.store, q.buyer.Account)
+	q.letter = h.letter(3)
 	return q
 }
 
@@ -129,6 +151,10 @@ func (q *questions) ask(row string, role accounts.Role, token string) (question,
 	switch {
 	case strings.HasPrefix(path, receiptsPath):
 		at(q.receipt)
+	case strings.HasPrefix(path, seenReceiptsPath):
+		at(q.receipt)
+	case strings.HasPrefix(path, operationsPath):
+		at(q.letter)
 	case strings.HasPrefix(path, storesPath):
 		at(q.store.ID)
 	default:
@@ -198,13 +224,22 @@ func (q *questions) ask(row string, role accounts.Role, token string) (question,
 		a.body = `{"tables":3}`
 	case "DELETE /v1/stores/:id":
 		at(q.doomed.ID)
+	case "POST /v1/operations/audits":
+		a.body = `{}`
+	case "POST /v1/operations/dead-letters/:id/replay", "DELETE /v1/operations/dead-letters/:id":
+		at(q.h.letter(3))
+	case "GET /v1/receipts":
+		a.path += "?id=" + q.receipt
 	case "GET /v1/stores/:id/slots":
 		a.path += "?day=" + tomorrow(q.store).String()
 	case "POST /v1/stores/:id/reservations":
 		a.body = fmt.Sprintf(`{"slot":%s}`, quote(q.slots[2].Time()))
 	case "GET /v1/me", "GET /v1/me/wallet", "GET /v1/me/receipts", "GET /v1/sales", "GET /v1/sales/:id", "GET /v1/sales/:id/prices",
 		"GET /v1/sales/:id/summary", "GET /v1/receipts/:id", "POST /v1/receipts/:id/refund",
-		"GET /v1/me/orders", "GET /v1/me/coupons", "GET /v1/me/notices", "GET /v1/coupons", "GET /v1/stores", "GET /v1/stores/:id":
+		"GET /v1/me/orders", "GET /v1/me/coupons", "GET /v1/me/notices", "GET /v1/coupons", "GET /v1/stores", "GET /v1/stores/:id",
+		"GET /v1/sales/:id/events", "GET /v1/receipts/:id/events", "GET /v1/me/receipts/events",
+		"GET /v1/operations", "GET /v1/operations/dead-letters", "GET /v1/operations/dead-letters/:id", "GET /v1/operations/receipts/:id",
+		"GET /v1/openapi.json", "GET /docs", "GET /docs/errors":
 	default:
 		return a, false
 	}
@@ -244,7 +279,8 @@ func routesOf(t *testing.T, api *API) map[string]bool {
 }
 
 // TestWhoMayAsk holds every route that fiber knows against the matrix, and asks
-// each as everybody. A route that is not in it fails: say first who may use it.
+// each as everybody, also with tokens that are none. A route that is not in it fails:
+// say first who may use it. Whoever is refused changes nothing, whatever it belongs to.
 func TestWhoMayAsk(t *testing.T) {
 	t.Parallel()
 	h := open(t)
@@ -261,45 +297,83 @@ func TestWhoMayAsk(t *testing.T) {
 	}
 
 	q := newQuestions(h)
-	admin := h.person(accounts.Admin)
 	roles := []accounts.Role{accounts.Buyer, accounts.Buyer, accounts.Buyer, accounts.Buyer, accounts.Seller, accounts.Seller, accounts.Admin}
 	tokens := []string{"", "x." + uuid.NewString() + ".y", q.buyer.Access, h.rich(accounts.Buyer, 10_000).Access,
-		q.seller.Access, h.person(accounts.Seller).Access, admin.Access}
+		q.seller.Access, h.person(accounts.Seller).Access, q.admin.Access}
+	expired, err := h.accounts.Token(accounts.Who{Account: q.buyer.Account, Role: accounts.Buyer}, -time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Tokens that have been good, or would be elsewhere, are no better than none.
+	strangers := map[string]string{
+		expired: "token_expired",
+		forged(t, q.buyer.Account, jwt.SigningMethodHS256, keyOther.Secret, keyOther.ID):               "token_invalid", // of a key we do not have
+		forged(t, q.buyer.Account, jwt.SigningMethodHS256, keyOther.Secret, keyNow.ID):                 "token_invalid", // … that says it is ours
+		forged(t, q.buyer.Account, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, keyNow.ID): "token_invalid",
+	}
+	queued := len(h.queued())
 	for row, line := range matrix {
 		cells := strings.Fields(line)
 		if len(cells) != len(askers) {
 			t.Fatalf("%s has %d cells", row, len(cells))
 		}
-		for i, want := range cells {
-			asked, ok := q.ask(row, roles[i], tokens[i])
+		// All questions first, since some make things to ask for.
+		type asking struct {
+			question
+			by, want string
+		}
+		var allowed, refused []asking
+		add := func(by, want string, role accounts.Role, token string) {
+			asked, ok := q.ask(row, role, token)
 			if !ok {
 				t.Fatalf("%s has no question", row)
 			}
-			method, _, _ := strings.Cut(row, " ")
-			r := h.ask(method, asked.path, asked.token, asked.body, asked.headers()...)
-			if got := verdict(r); got != want {
-				t.Errorf("%s by %s (column %d): %s, want %s: %s", row, askers[i], i, got, want, r.raw)
+			if strangers[token] != "" {
+				asked.token = token // not that of somebody who was made for the question
+			}
+			if a := (asking{asked, by, want}); strings.HasPrefix(want, "2") {
+				allowed = append(allowed, a)
+			} else {
+				refused = append(refused, a)
+			}
+		}
+		for i, want := range cells {
+			add(fmt.Sprintf("%s (column %d)", askers[i], i), want, roles[i], tokens[i])
+		}
+		for token, want := range strangers {
+			if cells[1] != "token_invalid" {
+				want = cells[1] // it is not read at all
+			}
+			add("a stranger with "+want, want, accounts.Buyer, token)
+		}
+		method, _, _ := strings.Cut(row, " ")
+		ask := func(a asking) {
+			r := h.ask(method, a.path, a.token, a.body, a.headers()...)
+			if got := verdict(r); got != a.want {
+				t.Errorf("%s by %s: %s, want %s: %s", row, a.by, got, a.want, r.raw)
+			}
+			if r.status == http.StatusAccepted {
+				queued++
 			}
 			if method == "GET" { // a HEAD lets in nobody else
-				if head := h.ask("HEAD", asked.path, asked.token, "", asked.headers()...); head.status != r.status || head.raw != "" {
-					t.Errorf("HEAD of %s by %s: %d %q, GET says %d", row, askers[i], head.status, head.raw, r.status)
+				if head := h.ask("HEAD", a.path, a.token, "", a.headers()...); head.status != r.status || head.raw != "" {
+					t.Errorf("HEAD of %s by %s: %d %q, GET says %d", row, a.by, head.status, head.raw, r.status)
 				}
 			}
 		}
-		// A token that has been good is no better than none.
-		expired, err := h.accounts.Token(accounts.Who{Account: q.buyer.Account, Role: accounts.Buyer}, -time.Minute)
-		if err != nil {
-			t.Fatal(err)
+		before := h.record()
+		for _, a := range refused {
+			ask(a)
 		}
-		want := "token_expired"
-		if cells[1] != "token_invalid" {
-			want = cells[1] // it is not read at all
+		if h.record() != before {
+			t.Errorf("%s: somebody was refused, and yet something changed", row)
 		}
-		asked, _ := q.ask(row, accounts.Buyer, expired)
-		method, _, _ := strings.Cut(row, " ")
-		if got := verdict(h.ask(method, asked.path, expired, asked.body, asked.headers()...)); got != want {
-			t.Errorf("%s with an expired token: %s, want %s", row, got, want)
+		for _, a := range allowed {
+			ask(a)
 		}
+	}
+	if got := len(h.queued()); got != queued {
+		t.Errorf("%d requests are queued, %d were accepted", got, queued)
 	}
 }
 
@@ -321,6 +395,13 @@ func TestMatrixCatchesAMissingRoute(t *testing.T) {
 	}
 	if _, ok := (&questions{}).ask("GET /v1/secrets", accounts.Buyer, ""); ok {
 		t.Error("it has a question")
+	}
+	// And so is a refusal that changes something, if only by one point.
+	h := open(t)
+	before := h.record()
+	h.rich(accounts.Buyer, 1)
+	if h.record() == before {
+		t.Error("the record does not show a point")
 	}
 }
 

@@ -1,9 +1,12 @@
 package httpapi
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -17,8 +20,11 @@ import (
 // is answered, logged and counted.
 func (a *API) around(c *fiber.Ctx) error {
 	started := time.Now()
-	greet(c)
+	a.greet(c)
 	err := survive(c)
+	if err == errParked {
+		return nil // it is answered, logged and counted when it has waited
+	}
 	a.finish(c, started, c.Route(), err)
 	return nil
 }
@@ -26,7 +32,7 @@ func (a *API) around(c *fiber.Ctx) error {
 // unread answers a request that could not be read, or not by fiber.
 func (a *API) unread(c *fiber.Ctx, err error) error {
 	started := time.Now()
-	greet(c)
+	a.greet(c)
 	a.finish(c, started, &fiber.Route{}, err)
 	return nil
 }
@@ -42,14 +48,31 @@ func survive(c *fiber.Ctx) (err error) {
 }
 
 // greet sets what every answer carries. Answers depend on who asks and when.
-func greet(c *fiber.Ctx) {
-	id := c.Get(fiber.HeaderXRequestID)
-	if !visible(id, sale.MaxTrace) {
-		id = uuid.NewString()
+func (a *API) greet(c *fiber.Ctx) {
+	id, header := c.Get(fiber.HeaderXRequestID), &c.Response().Header
+	if visible(id, sale.MaxTrace) {
+		header.Set(fiber.HeaderXRequestID, id)
+	} else {
+		var room [36]byte
+		header.SetCanonical(requestIDName, appendID(room[:0], randomID()))
 	}
-	c.Set(fiber.HeaderXRequestID, id)
-	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
-	c.Set(fiber.HeaderCacheControl, "no-store")
+	header.SetCanonical(cacheControlName, noStore)
+	a.fence(c.Context())
+}
+
+// The names of headers that every answer has, in their canonical form.
+var (
+	requestIDName    = []byte("X-Request-Id")
+	cacheControlName = []byte(fiber.HeaderCacheControl)
+	noStore          = []byte("no-store")
+)
+
+// randomID is a UUIDv4. It is a name for log lines, and no secret.
+func randomID() (id uuid.UUID) {
+	binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return id
 }
 
 // requestID answers a copy of what greet set.
@@ -74,12 +97,15 @@ func (a *API) finish(c *fiber.Ctx, started time.Time, route *fiber.Route, err er
 	}
 	took := time.Since(started)
 	status := c.Response().StatusCode()
-	pattern := route.Path
-	if !a.patterns[pattern] {
-		pattern = "none"
+	known := a.seen[[2]string{route.Method, route.Path}]
+	if known == nil {
+		known = a.unseen
 	}
-	method := wordOf(c.Method())
-	a.metrics.request(pattern, method, status, took)
+	pattern, method := known.pattern, wordOf(c.Method())
+	a.metrics.request(known, method, status, took)
+	if sheds[answered] {
+		a.shedding.refused(answered)
+	}
 
 	// One line per request; of those that crowds send, a few. What went wrong on our
 	// side always has one; a request refused at the door is no fault.
@@ -88,7 +114,7 @@ func (a *API) finish(c *fiber.Ctx, started time.Time, route *fiber.Route, err er
 	switch {
 	case status >= fiber.StatusInternalServerError && !errors.As(err, &refusal):
 		level = zerolog.WarnLevel
-	case a.hot[[2]string{route.Method, pattern}]:
+	case known.hot, answered == ipLimited:
 		log = &a.glimpses
 	}
 	event := log.WithLevel(level)
@@ -99,8 +125,8 @@ func (a *API) finish(c *fiber.Ctx, started time.Time, route *fiber.Route, err er
 	// place, so nothing of it is repeated but the name of a thing, and no error but
 	// our own: others say what they could not read.
 	event.Str("request_id", requestID(c)).Str("method", method).Str("route", pattern)
-	if pattern != "none" && isName(c.Params("id")) {
-		event.Str("id", c.Params("id"))
+	if pattern != "none" && pattern != frontPattern { // those have no :id
+		a.mention(c, pattern, event)
 	}
 	event.Int("status", status).Dur("took", took)
 	if answered != "" {
@@ -110,4 +136,34 @@ func (a *API) finish(c *fiber.Ctx, started time.Time, route *fiber.Route, err er
 		event.Err(err)
 	}
 	event.Msg("request")
+}
+
+// mention writes what the request was about, under the names that the settlement of it
+// uses. Of a request about a receipt that was queued, that is its target.
+func (a *API) mention(c *fiber.Ctx, pattern string, event *zerolog.Event) {
+	made, queued := strings.CutPrefix(string(c.Response().Header.Peek(fiber.HeaderLocation)), receiptsPath)
+	if replayed, is := strings.CutPrefix(made, seenReceiptsPath); is {
+		made, queued = replayed, true
+	}
+	if id, err := parseReceiptID(made); queued && err == nil {
+		event.Stringer("receipt", id)
+		if p, ok := sale.PartitionOf(id); ok {
+			event.Int("partition", p)
+		}
+	}
+	word := c.Params("id") // which may be anything
+	switch number, err := parseSaleID(word); {
+	case strings.HasPrefix(pattern, salesPath) && err == nil:
+		event.Int64("sale", number)
+	case strings.HasPrefix(pattern, storesPath) && err == nil:
+		event.Int64("store", number)
+	case strings.HasPrefix(pattern, receiptsPath), strings.HasPrefix(pattern, seenReceiptsPath):
+		about := "receipt"
+		if queued {
+			about = "target"
+		}
+		if id, err := parseReceiptID(word); err == nil {
+			event.Stringer(about, id)
+		}
+	}
 }

@@ -34,9 +34,11 @@ func signedInAs(c *fiber.Ctx, status int, t accounts.Tokens, err error) error {
 // inMillis is t as all our times are answered: UTC, in whole milliseconds.
 func inMillis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// ip is the address of the connection. What stands before us, if anything does, is
-// not believed yet.
-func ip(c *fiber.Ctx) string { return c.Context().RemoteIP().String() }
+// ip is where attempts are counted to.
+func (a *API) ip(c *fiber.Ctx) string {
+	client, _ := a.from(c.Context())
+	return client.String()
+}
 
 // signUp is POST /v1/auth/signup. An admin is made by the command line only.
 func (a *API) signUp(ctx context.Context, c *fiber.Ctx, _ accounts.Who) error {
@@ -49,7 +51,7 @@ func (a *API) signUp(ctx context.Context, c *fiber.Ctx, _ accounts.Who) error {
 	); err != nil {
 		return err
 	}
-	tokens, err := a.accounts.SignUp(ctx, email, password, role, ip(c))
+	tokens, err := a.accounts.SignUp(ctx, email, password, role, a.ip(c))
 	return signedInAs(c, fiber.StatusCreated, tokens, err)
 }
 
@@ -62,7 +64,7 @@ func (a *API) signIn(ctx context.Context, c *fiber.Ctx, _ accounts.Who) error {
 	); err != nil {
 		return err
 	}
-	tokens, err := a.accounts.SignIn(ctx, email, password, ip(c))
+	tokens, err := a.accounts.SignIn(ctx, email, password, a.ip(c))
 	return signedInAs(c, fiber.StatusOK, tokens, err)
 }
 

@@ -8,7 +8,7 @@ import (
 	"sluice/internal/accounts"
 )
 
-// errNoToken: there is no Authorization header at all.
+// errNoToken: there is no Authorization header at all, nor a cookie that counts.
 var errNoToken = &problem{code: unauthorized}
 
 // who answers whose token the request carries.
@@ -16,6 +16,9 @@ func (a *API) who(c *fiber.Ctx) (accounts.Who, error) {
 	values := c.Request().Header.PeekAll(fiber.HeaderAuthorization)
 	switch len(values) {
 	case 0:
+		if token := a.cookie(c); token != "" {
+			return a.accounts.Read(token)
+		}
 		return accounts.Who{}, errNoToken
 	case 1:
 	default: // somebody before us may have believed the other one

@@ -36,6 +36,9 @@ func readObject(c *fiber.Ctx, fields ...field) error {
 		return err
 	}
 	body := c.BodyRaw() // Body would unpack what is compressed, without any limit
+	if readPlain(body, fields) {
+		return nil
+	}
 	if !utf8.Valid(body) {
 		return &problem{code: badJSON, detail: "it is not UTF-8"} // the decoder would read it as something else
 	}

@@ -22,7 +22,7 @@ type receiptsBody struct {
 func pageOfReceipts(page page, found []sale.Receipt, more bool) receiptsBody {
 	body := receiptsBody{Receipts: make([]receiptBody, len(found))}
 	for i, r := range found {
-		body.Receipts[i], _ = bodyOf(sale.Standing{Receipt: r})
+		body.Receipts[i] = bodyOf(sale.Standing{Receipt: r, Durability: sale.InRecord})
 		body.Receipts[i].PollAfterMS = 0 // nobody polls a list
 		body.NextCursor = page.next(more, position{at: r.At, receipt: r.ID})
 	}

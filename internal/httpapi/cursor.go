@@ -26,13 +26,14 @@ const (
 	listClaimable                 // coupons that one buyer may claim
 	listOrders                    // of one buyer
 	listStores                    // all stores
+	listLetters                   // all dead letters
 )
 
 // position is the last thing of a page, in the order of its list.
 type position struct {
 	at      sale.Instant
-	id      int64     // of a sale, an entry, a notice or a store
-	receipt uuid.UUID // of a receipt, an order or a coupon
+	id      int64     // of a sale, an entry, a notice or a store; partition of a letter
+	receipt uuid.UUID // of a receipt, an order or a coupon; number of a letter
 }
 
 // A cursor names a position in a list. It means nothing to who holds it:

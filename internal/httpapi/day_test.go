@@ -14,7 +14,7 @@ import (
 
 // schedule runs a scheduler until the test ends.
 func (h *house) schedule() {
-	scheduler := upkeep.New("test", h.store, h.ledger, 24*time.Hour, zerolog.Nop(), prometheus.NewRegistry())
+	scheduler := upkeep.New("test", h.store, h.ledger, 24*time.Hour, 0, zerolog.Nop(), prometheus.NewRegistry())
 	rested := make(chan struct{})
 	go func() {
 		defer close(rested)
@@ -116,15 +116,15 @@ func TestLogLines(t *testing.T) {
 	h.ask("PATCH", path, "", `{"title":"x"}`, "X-Request-ID: and-me")
 	log := h.log.String()
 	for _, want := range []string{
-		fmt.Sprintf(`"level":"info","request_id":"find-me","method":"GET","route":"/v1/sales/:id/prices","id":"%d","status":200,"took":`, s.ID),
-		fmt.Sprintf(`"request_id":"and-me","method":"PATCH","route":"/v1/sales/:id","id":"%d","status":401,"took":`, s.ID),
+		fmt.Sprintf(`"level":"info","request_id":"find-me","method":"GET","route":"/v1/sales/:id/prices","sale":%d,"status":200,"took":`, s.ID),
+		fmt.Sprintf(`"request_id":"and-me","method":"PATCH","route":"/v1/sales/:id","sale":%d,"status":401,"took":`, s.ID),
 		`"code":"unauthorized","message":"request"`,
 	} {
 		if !strings.Contains(log, want) {
 			t.Errorf("%s is not in the log", want)
 		}
 	}
-	if n := strings.Count(log, `"method":"GET","route":"/v1/sales/:id","id"`); n < 10 || n > 150 {
+	if n := strings.Count(log, `"method":"GET","route":"/v1/sales/:id","sale"`); n < 10 || n > 150 {
 		t.Errorf("%d lines of 200", n)
 	}
 }

@@ -49,7 +49,7 @@ var exportColumns = []string{"receipt", "verb", "buyer", "status", "reason", "qu
 
 // exportRow is a receipt as one line. What does not apply is empty.
 func exportRow(r sale.Receipt, attendance string) []string {
-	body, _ := bodyOf(sale.Standing{Receipt: r})
+	body := bodyOf(sale.Standing{Receipt: r})
 	amount, payBy := "", ""
 	if body.Amount != nil {
 		amount = strconv.FormatInt(*body.Amount, 10)
@@ -108,10 +108,10 @@ func (a *API) exportOfSale(ctx context.Context, c *fiber.Ctx, who accounts.Who, 
 		defer cancel()
 		return read(ctx)
 	}
-	conn := c.Context().Conn()
+	conn, trace := c.Context().Conn(), requestID(c)
 	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
 		if err := a.export(w, conn, rows, more, next); err != nil {
-			a.log.Warn().Err(err).Int64("sale", id).Msg("a list of receipts was cut short")
+			a.log.Warn().Err(err).Str("request_id", trace).Int64("sale", id).Msg("a list of receipts was cut short")
 			conn.Close()
 		}
 	})

@@ -3,9 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -19,20 +17,24 @@ import (
 
 	"sluice/internal/accounts"
 	"sluice/internal/admission"
+	"sluice/internal/audit"
 	"sluice/internal/bookings"
 	"sluice/internal/catalog"
 	"sluice/internal/coupons"
+	"sluice/internal/deadletters"
 	"sluice/internal/embedded/embeddedtest"
 	"sluice/internal/ledger"
+	"sluice/internal/news"
 	"sluice/internal/notices"
 	"sluice/internal/partition"
 	"sluice/internal/receipts"
 	"sluice/internal/sale"
 	"sluice/internal/sessions"
 	"sluice/internal/settlement"
+	"sluice/internal/survey"
 )
 
-func TestMain(m *testing.M) { embeddedtest.Main(m) }
+func TestMain(m *testing.M) { embeddedtest.Main(judged{m}) }
 
 const partitions = 16
 
@@ -48,6 +50,7 @@ type house struct {
 	api      *API
 	addr     string
 	postgres string // its URL
+	redis    string // the same
 	ledger   *ledger.Ledger
 	store    *partition.Store
 	accounts *accounts.Accounts
@@ -68,12 +71,17 @@ func open(t *testing.T, change ...func(*Options)) *house {
 
 func openOn(t *testing.T, redis string, change ...func(*Options)) *house {
 	t.Helper()
-	h := &house{t: t, registry: prometheus.NewRegistry(), log: &logbook{}, secrets: &secrets{said: map[string]bool{}},
+	h := &house{t: t, redis: redis, registry: prometheus.NewRegistry(), log: &logbook{}, secrets: &secrets{said: map[string]bool{}},
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
-	t.Cleanup(func() { h.secrets.check(t, h.log.String()) })
+	t.Cleanup(func() {
+		h.secrets.check(t, h.log.String())
+		for _, line := range nameless(h.log.String()) {
+			t.Errorf("a line of the log is about no request: %s", line)
+		}
+	})
 	h.postgres = embeddedtest.Postgres(t)
 	var err error
-	if h.ledger, err = ledger.Open(t.Context(), ledger.Options{URL: h.postgres}); err != nil {
+	if h.ledger, err = ledger.Open(t.Context(), record(t, h.postgres)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.ledger.Close)
@@ -84,7 +92,7 @@ func openOn(t *testing.T, redis string, change ...func(*Options)) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.store.Close() })
-	signedIn, err := sessions.Open(t.Context(), redis)
+	signedIn, err := sessions.Open(t.Context(), sessions.Options{URL: redis})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,14 +100,19 @@ func openOn(t *testing.T, redis string, change ...func(*Options)) *house {
 	if h.accounts, err = accounts.New(h.ledger, signedIn, []accounts.Key{keyNow}); err != nil {
 		t.Fatal(err)
 	}
+	h.accounts.Cheapen()
 	o := Options{
 		Admission: admission.New(h.store, h.ledger, partition.Limits{Rate: 1000, Burst: 1000, Backlog: 10_000}, h.registry),
-		Receipts:  receipts.New(h.store, h.ledger),
+		Receipts:  receipts.New(h.store, h.ledger, prometheus.NewRegistry()),
 		Catalog:   catalog.New(h.store, h.ledger),
 		Bookings:  bookings.New(h.store, h.ledger),
 		Coupons:   coupons.New(h.ledger),
 		Notices:   notices.New(h.ledger),
 		Accounts:  h.accounts,
+		Glances:   survey.NewGlances(h.store, h.ledger),
+		Letters:   deadletters.New(h.store, 10_000),
+		Audit:     audit.New(h.store, h.ledger),
+		Version:   "v1.2.0",
 		Log:       zerolog.New(h.log),
 		Registry:  h.registry,
 	}
@@ -109,11 +122,30 @@ func openOn(t *testing.T, redis string, change ...func(*Options)) *house {
 	h.consumer = settlement.New("test", h.store, h.ledger, zerolog.Nop(), h.registry)
 	h.work()
 	h.rest()
+	o.News = hearing(t, h.store, h.registry) // after all that would have it wake everybody
 
 	h.api = New(o)
+	h.api.waiters.brief = 0 // whoever waits is parked, however soon he is decided
 	h.addr = serve(t, h.api)
 	t.Cleanup(h.client.CloseIdleConnections)
 	return h
+}
+
+// hearing is news that are heard until the test ends, from now on.
+func hearing(t testing.TB, store *partition.Store, registry *prometheus.Registry) *news.News {
+	t.Helper()
+	log := &logbook{}
+	n := news.New(store, zerolog.New(log), registry)
+	ctx, deaf := context.WithCancel(context.Background())
+	var ears sync.WaitGroup
+	ears.Go(func() { _ = n.Run(ctx) })
+	t.Cleanup(func() { deaf(); ears.Wait() })
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(log.String(), "news flow"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no news flow")
+		}
+	}
+	return n
 }
 
 // serve has api listen until the test ends, and answers its address.
@@ -123,6 +155,12 @@ func serve(t *testing.T, api *API) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveOn(t, api, l)
+}
+
+// serveOn is serve on a listener of the test's own.
+func serveOn(t *testing.T, api *API, l net.Listener) string {
+	t.Helper()
 	served := make(chan error, 1)
 	go func() { served <- api.Serve(l) }()
 	t.Cleanup(func() {
@@ -188,14 +226,15 @@ func (h *house) token(who accounts.Who) string {
 }
 
 // sale records a sale of 10 units that opens and closes so long from now. Check
-// is the catalog's, so it may have opened or closed already.
+// is the catalog's, so it may have opened or closed already. Its price drops so
+// seldom that it stands while a test lasts.
 func (h *house) sale(opens, closes time.Duration, change ...func(*sale.Sale)) sale.Sale {
 	h.t.Helper()
 	seller, _ := h.account(accounts.Seller, 0)
 	now := time.Now()
 	s := sale.Sale{
 		Kind: sale.Auction, Seller: seller, Title: "Lamp",
-		Price: sale.Price{Policy: sale.Constant, Start: 1000, Drop: 1, Period: 10 * time.Second},
+		Price: sale.Price{Policy: sale.Constant, Start: 1000, Drop: 1, Period: 30 * time.Minute},
 		Stock: 10, Limit: 3, OpensAt: sale.At(now.Add(opens)), ClosesAt: sale.At(now.Add(closes)),
 		RefundWindow: time.Hour, ShowStock: true,
 	}
@@ -272,18 +311,10 @@ func (h *house) send(method, path, token, body string, headers ...string) (r rep
 		return r, err
 	}
 	defer answer.Body.Close()
-	raw, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return r, err
+	if r, err = said(answer); err != nil {
+		return r, fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	r = reply{status: answer.StatusCode, header: answer.Header, raw: string(raw)}
-	if len(raw) > 0 && !strings.HasPrefix(answer.Header.Get("Content-Type"), csvType) {
-		decoder := json.NewDecoder(bytes.NewReader(raw))
-		decoder.UseNumber()
-		if err := decoder.Decode(&r.body); err != nil {
-			return r, fmt.Errorf("%s %s: %w in %q", method, path, err, raw)
-		}
-	}
+	lawful(h.t, request, body, r)
 	h.secrets.note(request, body, r)
 	return r, nil
 }

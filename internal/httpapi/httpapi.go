@@ -10,7 +10,7 @@
 //	PATCH  /v1/me                      another password or e-mail, notices or none → 200
 //	DELETE /v1/me                      … and nobody any more              → 204
 //	GET    /v1/me/wallet               my points, and where they went     → 200, paged
-//	POST   /v1/me/wallet/topups        points out of nothing: a sandbox   → 201
+//	POST   /v1/me/wallet/topups        points out of nothing: a sandbox   → 201; closed in production: 403
 //	GET    /v1/me/receipts             what came of my requests           → 200, paged
 //	GET    /v1/me/orders               what I have to pay, and what I had → 200, paged
 //	GET    /v1/me/coupons              what I may use                     → 200, paged
@@ -33,7 +33,12 @@
 //	PUT    /v1/sales/{id}/watch        … wants to know when it opens      → 204
 //	DELETE /v1/sales/{id}/watch        … or not                           → 204
 //
-//	GET    /v1/receipts/{id}           where a request stands             → 200
+//	GET    /v1/sales/{id}/events       … as it changes                    → 200, an event stream
+//
+//	GET    /v1/receipts                where many requests stand          → 200
+//	GET    /v1/receipts/{id}           where a request stands; with Prefer: wait=20 as soon as that changes → 200, 304
+//	GET    /v1/receipts/{id}/events    … as it changes                    → 200, an event stream
+//	GET    /v1/me/receipts/events      what comes of all my requests      → 200, an event stream
 //	POST   /v1/receipts/{id}/pay       a buyer pays what is held          → 202, a receipt of its own
 //	POST   /v1/receipts/{id}/cancel    … gives it back                    → 202, a receipt of its own
 //	POST   /v1/receipts/{id}/refund    … wants a bid's points back        → 202, a receipt of its own
@@ -48,6 +53,18 @@
 //	GET    /v1/stores/{id}/slots       what is free on a day              → 200
 //	POST   /v1/stores/{id}/reservations a buyer books a table             → 202, a receipt
 //
+//	GET    /v1/operations              how it all is, for an admin        → 200
+//	GET    /v1/operations/dead-letters what could not be settled          → 200, paged
+//	GET    /v1/operations/dead-letters/{id} … one of it, whole            → 200
+//	POST   /v1/operations/dead-letters/{id}/replay … asked once more      → 202, a receipt
+//	DELETE /v1/operations/dead-letters/{id} … forgotten                   → 204
+//	POST   /v1/operations/audits       whether all tell one story         → 200
+//	GET    /v1/operations/receipts/{id} whose a receipt is                → 200
+//
+//	GET    /v1/openapi.json            all of this, to the letter         → 200
+//	GET    /docs                       … as a page                        → 200
+//	GET    /docs/errors                what each code means               → 200
+//
 // routes.go has the one table of them with who may ask. A 202 says that the
 // request is queued and will end in exactly one outcome. Location names its
 // receipt, Retry-After and poll_after_ms when to ask again.
@@ -56,15 +73,23 @@
 // same request under the same key gets what the first one made, as it stands by
 // then, and Idempotency-Replayed: true. The POSTs of auth take none: a second
 // sign-up finds the e-mail taken, a second sign-in is another session. Nor do
-// notices: what is read stays read.
+// notices: what is read stays read. Nor what an operator asks: an audit changes nothing,
+// and a dead letter that is replayed twice asks once.
 //
 // A list answers limit things (1 to 100, else 20), and next_cursor while there are
 // more. Lists go by keyset: what comes or goes while somebody turns the pages
 // makes him miss or see twice nothing that stayed.
 //
+// openapi.json is the contract: the tests of this package hold all that is asked and
+// answered against it. The pages are made of it and of the table of codes.
+//
 // Every error is a problem document (RFC 9457) with a stable code; problem.go
 // has the one table of them. After a 503 or 500 it is not known whether the
 // request was queued: the same key finds out.
+//
+// edge.go is what a request meets first: proxies that are believed or not, the rate
+// of an address, pages of other origins, and headers that two servers could read in
+// two ways. It stands before fiber and before tokens are read.
 //
 // Strings that fiber hands out live in buffers that the next request overwrites.
 // The few that leave a handler (key, trace) are copied where they are read; that
@@ -72,10 +97,11 @@
 package httpapi
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"net"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -86,11 +112,16 @@ import (
 
 	"sluice/internal/accounts"
 	"sluice/internal/admission"
+	"sluice/internal/audit"
 	"sluice/internal/bookings"
 	"sluice/internal/catalog"
 	"sluice/internal/coupons"
+	"sluice/internal/deadletters"
+	"sluice/internal/logs"
+	"sluice/internal/news"
 	"sluice/internal/notices"
 	"sluice/internal/receipts"
+	"sluice/internal/survey"
 )
 
 // Options are the parts that an API shows, and its bounds. Zero bounds are the
@@ -103,8 +134,21 @@ type Options struct {
 	Coupons   *coupons.Coupons
 	Notices   *notices.Notices
 	Accounts  *accounts.Accounts
+	News      *news.News // that somebody runs
+	Glances   *survey.Glances
+	Letters   *deadletters.Letters
+	Audit     *audit.Audit
+	Version   string // of this program, for its operators
 	Log       zerolog.Logger
 	Registry  prometheus.Registerer
+	Edge      Edge
+	NoTopUps  bool // points do not come out of nothing: the sandbox is closed
+
+	// Front makes the pages for people, given its way to the API; nil: there are none.
+	Front func(http.RoundTripper) http.Handler
+
+	PollBudget float64 // receipt polls per second that are invited; default 10,000
+	Waiters    int     // long polls and event streams at once; default 20,000
 
 	BodyLimit    int           // bytes of a body; default 64 KiB
 	HeaderLimit  int           // bytes of request line and headers together; default 8 KiB
@@ -113,6 +157,7 @@ type Options struct {
 	WriteTimeout time.Duration // to take a whole answer; default 10 s
 	IdleTimeout  time.Duration // between two requests of a connection; default 60 s
 	WorkTimeout  time.Duration // for all that is done for one request; default 5 s
+	AuditTimeout time.Duration // the same of an audit; default 30 s
 }
 
 // API answers requests until it is shut down.
@@ -124,32 +169,60 @@ type API struct {
 	coupons   *coupons.Coupons
 	notices   *notices.Notices
 	accounts  *accounts.Accounts
+	news      *news.News
+	glances   *survey.Glances
+	letters   *deadletters.Letters
+	audit     *audit.Audit
+	version   string
 	log       zerolog.Logger
 	glimpses  zerolog.Logger // log, sampled
+	shedding  *shedding
 	metrics   *metrics
+	polls     *polls
+	waiters   *waitRoom
+	streams   *streams
+	rooms     *rooms
+	foresight *foresight
+	proxies   proxies
+	ipLimit   *ipLimit
+	cors      *cors
+	noTopUps  bool
+	fronts    bool // there are pages
 
 	app          *fiber.App
-	patterns     map[string]bool    // of all routes
-	hot          map[[2]string]bool // method and pattern of those whose log lines are sampled
+	seen         map[[2]string]*seen // by method and pattern, of all routes
+	unseen       *seen               // what is none
 	workTimeout  time.Duration
 	writeTimeout time.Duration
 
+	auditing  context.Context // of all audits; until Shutdown
+	noAudits  context.CancelFunc
+	auditTime time.Duration
+
 	mu       sync.Mutex
 	listener net.Listener
+	lent     *lender // under it
 	down     bool
 }
 
 // New answers an API that does not listen yet.
 func New(o Options) *API {
+	o.PollBudget = cmp.Or(o.PollBudget, 10_000)
 	a := &API{
 		admission: o.Admission, receipts: o.Receipts, catalog: o.Catalog,
 		bookings: o.Bookings, coupons: o.Coupons, notices: o.Notices, accounts: o.Accounts,
-		log: o.Log, metrics: newMetrics(o.Registry),
-		// Every request of a quiet hour, a glimpse of a crowd: a line costs as much as an answer.
-		glimpses: o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second, NextSampler: &zerolog.BasicSampler{N: 1000}}),
-		patterns: map[string]bool{}, hot: map[[2]string]bool{},
+		news: o.News, log: o.Log, metrics: newMetrics(o.Registry, o.PollBudget),
+		glances: o.Glances, letters: o.Letters, audit: o.Audit, version: o.Version, auditTime: cmp.Or(o.AuditTimeout, 30*time.Second),
+		polls: newPolls(o.PollBudget), waiters: newWaitRoom(cmp.Or(o.Waiters, 20_000), o.Registry),
+		proxies: o.Edge.Proxies, ipLimit: newIPLimit(o.Edge.IPRate, o.Edge.IPBurst), cors: newCORS(o.Edge.Origins), noTopUps: o.NoTopUps,
+		glimpses: logs.Glimpses(o.Log), shedding: newShedding(o.Log),
+		seen: map[[2]string]*seen{}, unseen: &seen{pattern: "none"},
 		workTimeout: cmp.Or(o.WorkTimeout, 5*time.Second), writeTimeout: cmp.Or(o.WriteTimeout, 10*time.Second),
 	}
+	a.auditing, a.noAudits = context.WithCancel(context.Background())
+	a.streams = newStreams(a.waiters)
+	a.rooms = newRooms(a)
+	a.foresight = newForesight(a.news, o.Registry)
 	a.app = fiber.New(fiber.Config{
 		StrictRouting: true, // one address per thing: /v1/sales/7/ is not /v1/sales/7
 		CaseSensitive: true,
@@ -163,18 +236,24 @@ func New(o Options) *API {
 
 		DisablePreParseMultipartForm: true, // a form is none of our bodies and must not reach the disk
 		DisableStartupMessage:        true,
-		ErrorHandler:                 a.unread,
+		ErrorHandler:                 a.broken,
 	})
 	server := a.app.Server()
 	server.CloseOnShutdown = true // clients on a kept connection learn that they must find another
-	server.Handler = a.knownMethod(server.Handler)
-	server.HeaderReceived = oneLength
+	var front http.Handler
+	if o.Front != nil {
+		front, a.fronts = o.Front(loop{server.Handler}), true
+	}
+	server.Handler = a.edge(a.knownMethod(a.fronted(front, server.Handler)))
 
 	a.app.Use(a.around)
-	for _, r := range a.routes() {
-		a.patterns[r.pattern] = true
-		a.hot[[2]string{r.method, r.pattern}] = r.use == hot
+	routes := a.routes()
+	// Fiber tries one after another, and no two of them fit one address: the busy ones first.
+	slices.SortStableFunc(routes, func(r, q route) int { return cmp.Compare(q.busy(), r.busy()) })
+	for _, r := range routes {
+		a.seen[[2]string{r.method, r.pattern}] = &seen{pattern: r.pattern, hot: r.use == hot || r.use == polled}
 		if r.method == fiber.MethodGet {
+			a.seen[[2]string{fiber.MethodHead, r.pattern}] = &seen{pattern: r.pattern}
 			a.app.Get(r.pattern, a.guarded(r)) // and HEAD
 			continue
 		}
@@ -186,13 +265,14 @@ func New(o Options) *API {
 // Serve answers what comes in on l. It returns nil as soon as Shutdown is called,
 // also before it; wait for Shutdown to know that all is answered.
 func (a *API) Serve(l net.Listener) error {
-	l = &closedOnce{Listener: l}
+	lent := lend(l)
+	l = &closedOnce{Listener: lent}
 	a.mu.Lock()
 	if a.down {
 		a.mu.Unlock()
 		return l.Close()
 	}
-	a.listener = l
+	a.listener, a.lent = l, lent
 	a.mu.Unlock()
 	return a.app.Listener(l)
 }
@@ -203,8 +283,14 @@ func (a *API) Serve(l net.Listener) error {
 func (a *API) Shutdown(ctx context.Context) error {
 	a.mu.Lock()
 	a.down = true
-	l := a.listener
+	l, lent := a.listener, a.lent
 	a.mu.Unlock()
+	a.waiters.send()
+	a.noAudits()
+	var streams sync.WaitGroup // beside what is in hand, which may take all the time there is
+	streams.Go(func() { a.streams.end(ctx) })
+	defer streams.Wait()
+	defer a.shedding.stop()
 	if l == nil {
 		return nil
 	}
@@ -212,7 +298,13 @@ func (a *API) Shutdown(ctx context.Context) error {
 	if err := l.Close(); err != nil {
 		return err
 	}
-	return a.app.ShutdownWithContext(ctx)
+	hurry, done := context.WithCancel(ctx)
+	defer done()
+	go lent.hurry(hurry)
+	if err := a.app.ShutdownWithContext(ctx); err != nil {
+		return err
+	}
+	return a.waiters.wait(ctx)
 }
 
 // closedOnce is a listener that may be closed again.
@@ -239,20 +331,6 @@ func (a *API) knownMethod(next fasthttp.RequestHandler) fasthttp.RequestHandler 
 			next(request)
 			return
 		}
-		c := a.app.AcquireCtx(request)
-		defer a.app.ReleaseCtx(c)
-		_ = a.unread(c, &problem{code: methodUnknown})
+		a.beside(request, func(*fiber.Ctx) error { return &problem{code: methodUnknown} })
 	}
-}
-
-// oneLength ends the connection after a request that has both a length and
-// chunks. fasthttp goes by the chunks, which RFC 9112 (6.1) allows, but would keep
-// the connection, which it forbids: somebody before us may have gone by the
-// length, and would take the answer to what follows for another request's.
-func oneLength(h *fasthttp.RequestHeader) (defaults fasthttp.RequestConfig) {
-	if len(h.Peek(fiber.HeaderTransferEncoding)) > 0 && // the parsed header has dropped the length by now
-		bytes.Contains(bytes.ToLower(h.RawHeaders()), []byte("content-length:")) {
-		h.SetConnectionClose()
-	}
-	return defaults
 }

@@ -55,6 +55,7 @@ func inputs(h *house) map[string]input {
 	coupons, seats := h.sale(-time.Second, time.Hour, of(seller.Account), voucher), h.sale(-time.Second, time.Hour, of(seller.Account), evening)
 	store, slots := h.place(seller.Account)
 	storeID, booked := fmt.Sprint(store.ID), h.book(store, slots[0], buyer.Access).text("receipt")
+	admin, letter := h.person(accounts.Admin), h.letter(3)
 	openID, laterID := fmt.Sprint(open.ID), fmt.Sprint(later.ID)
 	at := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	terms, badTerms := offers(at)
@@ -166,6 +167,12 @@ func inputs(h *house) map[string]input {
 		"DELETE /v1/sales/:id/watch": {by: buyer, thing: laterID},
 		"GET /v1/coupons":            {by: buyer, params: list(map[string][]string{})},
 
+		"GET /v1/sales/:id/events":    {thing: openID},
+		"GET /v1/me/receipts/events":  {by: buyer},
+		"GET /v1/receipts/:id/events": {by: buyer, thing: receipt},
+		"GET /v1/receipts": {by: buyer, with: "?id=" + receipt, params: map[string][]string{
+			"id": {"", "x", strings.ToUpper(receipt), receipt[:35]},
+		}},
 		"GET /v1/receipts/:id":         {by: buyer, thing: receipt},
 		"POST /v1/receipts/:id/refund": {by: buyer, thing: receipt, body: object{}, optional: true, keyed: true},
 		"POST /v1/receipts/:id/pay":    {by: buyer, thing: held, body: object{}, optional: true, keyed: true},
@@ -183,6 +190,15 @@ func inputs(h *house) map[string]input {
 			body: object{{"title", `"Noodles"`}, {"description", `"Hot."`}, {"time_zone", `"Asia/Seoul"`}, {"tables", "3"}, {"hours", `{"mon":"11:00-21:00"}`},
 				{"unit_price", "50"}, {"refund_window", "3600"}, {"hold", "60"}, {"days_ahead", "2"}},
 		},
+		"GET /v1/operations":                          {by: admin},
+		"GET /v1/operations/dead-letters":             {by: admin, params: list(map[string][]string{})},
+		"GET /v1/operations/dead-letters/:id":         {by: admin, thing: letter},
+		"POST /v1/operations/dead-letters/:id/replay": {by: admin, thing: letter, body: object{}, optional: true},
+		"DELETE /v1/operations/dead-letters/:id":      {by: admin, thing: letter},
+		"POST /v1/operations/audits":                  {by: admin, body: object{{"sale", openID}}, may: []string{"sale"}, bad: map[string][]string{"sale": noWhole}},
+		"GET /v1/operations/receipts/:id":             {by: admin, thing: receipt},
+		"GET /v1/openapi.json":                        {}, "GET /docs": {}, "GET /docs/errors": {},
+
 		"GET /v1/stores":     {params: list(map[string][]string{"seller": noNumber})},
 		"GET /v1/stores/:id": {thing: storeID},
 		"PATCH /v1/stores/:id": {
@@ -296,7 +312,10 @@ func (b battery) paths() {
 	if strings.HasPrefix(b.path, storesPath) {
 		code = "unknown_store"
 	}
-	if strings.HasPrefix(b.path, receiptsPath) {
+	if strings.HasPrefix(b.path, lettersPath) {
+		code, bad = "unknown_letter", append(bad, "0"+b.in.thing, b.in.thing+"0", "+"+b.in.thing, "9999-1-1", "99999999999-1-1", "3-1-1")
+	}
+	if strings.HasPrefix(b.path, receiptsPath) || strings.HasPrefix(b.path, seenReceiptsPath) {
 		code, bad = "unknown_receipt", []string{"0", "x", strings.ToUpper(b.in.thing), strings.ReplaceAll(b.in.thing, "-", ""), "{" + b.in.thing + "}",
 			uuid.Nil.String(), uuid.NewString(), sale.NewReceiptID(3).String(), sale.NewReceiptID(4000).String()}
 	}

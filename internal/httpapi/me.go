@@ -25,7 +25,11 @@ func showProfile(c *fiber.Ctx, p accounts.Profile, err error) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(profileBody{Account: p.Account, Role: p.Role, Email: p.Email, Notices: p.Notices, CreatedAt: inMillis(p.CreatedAt)})
+	return c.JSON(profileOf(p))
+}
+
+func profileOf(p accounts.Profile) profileBody {
+	return profileBody{Account: p.Account, Role: p.Role, Email: p.Email, Notices: p.Notices, CreatedAt: inMillis(p.CreatedAt)}
 }
 
 // showMe is GET /v1/me.

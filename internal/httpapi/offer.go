@@ -19,7 +19,7 @@ import (
 var (
 	title        = quoted(line(sale.MaxTitle))
 	description  = quoted(lines(sale.MaxDescription))
-	kind         = quoted(oneOf(sale.Auction, sale.Reservation, sale.Coupon, sale.Event))
+	kind         = quoted(oneOf(sale.Kinds...))
 	units        = whole(1, sale.MaxStock)
 	points       = whole(1, sale.MaxPoints)
 	unitPrice    = whole(0, sale.MaxPoints) // what is not auctioned may be free
@@ -104,7 +104,7 @@ func complete(s *sale.Sale, window *time.Duration) {
 // changeSale is PATCH /v1/sales/{id}: other terms before the sale opens, another
 // text at any time, or, once it is open, more stock and a later close.
 func (a *API) changeSale(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
-	id, by, err := asked(c, who)
+	id, by, err := a.asked(c, who)
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (a *API) extendSale(ctx context.Context, c *fiber.Ctx, by admission.Asker, 
 		return &problem{code: code(sale.RefusedNotOpen), detail: "change stock and closes_at themselves until then", retryAfter: s.OpensAt.Time().Sub(now.Time())}
 	}
 	standing, err := a.admission.Change(ctx, by, id, growth, until)
-	return accepted(c, by, standing, err)
+	return a.accepted(ctx, c, by, standing, err)
 }
 
 // deleteSale is DELETE /v1/sales/{id}.

@@ -15,8 +15,10 @@ import (
 
 	"sluice/internal/accounts"
 	"sluice/internal/admission"
+	"sluice/internal/audit"
 	"sluice/internal/bookings"
 	"sluice/internal/catalog"
+	"sluice/internal/deadletters"
 	"sluice/internal/notices"
 	"sluice/internal/sale"
 )
@@ -38,11 +40,15 @@ const (
 	sessionEnded     code = "session_ended"
 	forbidden        code = "forbidden"
 	notYours         code = "not_yours"
+	topUpsOff        code = "topups_off"
 	notFound         code = "not_found"
 	unknownSale           = code(sale.RefusedUnknownSale)
 	unknownReceipt   code = "unknown_receipt"
+	lost             code = "lost"
+	receiptsDropped  code = "receipts_dropped"
 	unknownStore     code = "unknown_store"
 	unknownSlot      code = "unknown_slot"
+	unknownLetter    code = "unknown_letter"
 	methodNotAllowed code = "method_not_allowed"
 	requestTimeout   code = "request_timeout"
 	emailTaken       code = "email_taken"
@@ -54,15 +60,20 @@ const (
 	storeLimit       code = "store_limit"
 	storeBooked      code = "store_booked"
 	tooMuch          code = "too_much"
+	letterUnreadable code = "letter_unreadable"
+	auditUnderWay    code = "audit_under_way"
+	auditTooLong     code = "audit_too_long"
 	bodyTooLarge     code = "body_too_large"
 	badMediaType     code = "unsupported_media_type"
 	invalidFields    code = "invalid_fields"
 	invalidSlot      code = "invalid_slot"
 	throttled        code = "throttled"
+	ipLimited        code = "ip_limited"
 	headerTooLarge   code = "header_too_large"
 	internal         code = "internal"
 	methodUnknown    code = "method_unknown"
 	unavailable      code = "unavailable"
+	tooManyWaiters   code = "too_many_waiters"
 )
 
 // answers is the one table from codes to what is answered.
@@ -84,28 +95,38 @@ var answers = map[code]struct {
 
 	forbidden: {403, "Your role may not do this"},
 	notYours:  {403, "This belongs to somebody else"},
+	topUpsOff: {403, "Points cannot be had for nothing here: this is no sandbox"},
 
 	notFound:       {404, "There is nothing at this address"},
 	unknownSale:    {404, "There is no such sale"},
 	unknownReceipt: {404, "There is no such receipt, or it was a rejection and is forgotten"},
 	unknownStore:   {404, "There is no such store"},
 	unknownSlot:    {404, "This time of the store cannot be booked yet, or not any more"},
+	unknownLetter:  {404, "There is no such dead letter, or not any more"},
 
 	methodNotAllowed: {405, "This address does not know the method"},
 	requestTimeout:   {408, "The request took too long to arrive"},
 
-	emailTaken:                {409, "An account has this e-mail already"},
-	accountBusy:               {409, "A sale of this account is not paid out yet"},
-	tooLate:                   {409, "The sale is open or about to be: this may not change any more"},
-	tooEarly:                  {409, "The slot has not begun"},
-	hasOpened:                 {409, "The sale has opened already"},
-	wrongKind:                 {409, "A sale of this kind cannot be asked this"},
-	storeLimit:                {409, "You have as many open stores as one seller may have"},
-	storeBooked:               {409, "A slot to come is booked"},
-	tooMuch:                   {409, "The wallet, or all wallets together, cannot hold so much"},
-	code(sale.RefusedNotOpen): {409, "The sale is not open yet"},
-	code(sale.RefusedClosed):  {409, "The sale is closed"},
-	code(sale.RefusedSoldOut): {409, "The sale is sold out"},
+	emailTaken:                  {409, "An account has this e-mail already"},
+	accountBusy:                 {409, "A sale of this account is not paid out yet"},
+	tooLate:                     {409, "The sale is open or about to be: this may not change any more"},
+	tooEarly:                    {409, "The slot has not begun"},
+	hasOpened:                   {409, "The sale has opened already"},
+	wrongKind:                   {409, "A sale of this kind cannot be asked this"},
+	storeLimit:                  {409, "You have as many open stores as one seller may have"},
+	storeBooked:                 {409, "A slot to come is booked"},
+	tooMuch:                     {409, "The wallet, or all wallets together, cannot hold so much"},
+	letterUnreadable:            {409, "The dead letter cannot be read, so nobody knows what it asks"},
+	auditUnderWay:               {409, "Another audit is under way in this process"},
+	auditTooLong:                {409, "There is more to audit than the API takes time for: run `sluice audit`"},
+	code(sale.RefusedNotOpen):   {409, "The sale is not open yet"},
+	code(sale.RefusedClosed):    {409, "The sale is closed"},
+	code(sale.RefusedSoldOut):   {409, "The sale is sold out"},
+	code(sale.RefusedSuspended): {409, "The sale is stopped until an operator has looked at it"},
+
+	lost: {410, "There is no such receipt: if it was queued, it was lost with data of Redis, and nothing was done"},
+
+	receiptsDropped: {410, "This sale has been over for long: its receipts are not kept any more"},
 
 	bodyTooLarge: {413, "The body is too large"},
 	badMediaType: {415, "The body must be application/json, as it is"},
@@ -116,13 +137,15 @@ var answers = map[code]struct {
 
 	code(sale.RefusedRate): {429, "You ask too often"},
 	throttled:              {429, "Too many attempts"},
+	ipLimited:              {429, "Too many requests come from your address"},
 	headerTooLarge:         {431, "The request line and headers are too large"},
 
 	internal:                   {500, "Something went wrong on our side"},
 	methodUnknown:              {501, "The method is not known"},
 	unavailable:                {503, "A store cannot be reached"},
+	tooManyWaiters:             {503, "Too many clients are waiting here"},
 	code(sale.RefusedOverload): {503, "Too many requests are queued"},
-	code(sale.RefusedLoading):  {503, "The sale is being loaded"},
+	code(sale.RefusedLoading):  {503, "The partition or the sale is being loaded"},
 }
 
 // words is the table from the errors of our own packages to codes.
@@ -144,7 +167,13 @@ var words = []struct {
 	{bookings.ErrBooked, storeBooked},
 	{bookings.ErrEarly, tooEarly},
 	{notices.ErrOpened, hasOpened},
+	{deadletters.ErrNone, unknownLetter},
+	{deadletters.ErrPartition, unknownLetter},
+	{deadletters.ErrUnreadable, letterUnreadable},
+	{audit.ErrUnderWay, auditUnderWay},
 	{sale.ErrNotYours, notYours},
+	{sale.ErrLost, lost},
+	{sale.ErrDropped, receiptsDropped},
 	{sale.ErrUnavailable, unavailable},
 }
 
@@ -178,6 +207,9 @@ type problem struct {
 }
 
 func (p *problem) Error() string { return string(p.code) }
+
+// isFault says that it is ours, and may pass.
+func (p *problem) isFault() bool { return answers[p.code].status >= http.StatusInternalServerError }
 
 // fieldFault is one field of a body, or parameter of a query, that breaks a rule.
 type fieldFault struct {
@@ -246,16 +278,19 @@ func pointed(faults sale.Faults) []fieldFault {
 
 // passes says whether err is a connection that broke, was refused or took too
 // long. Drivers stay hidden below us: their own errors are known by what they
-// wrap, and Postgres' by its standard SQLSTATE.
+// wrap or say of themselves, and Postgres' by its standard SQLSTATE.
 func passes(err error) bool {
 	var network net.Error
+	var unsent interface{ SafeToRetry() bool } // the connection was gone before anything was sent
 	var state interface{ SQLState() string }
 	switch {
+	case errors.As(err, &unsent) && unsent.SafeToRetry():
+		return true
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &network):
 		return true
 	case errors.As(err, &state) && len(state.SQLState()) == 5:
 		switch state.SQLState()[:2] {
-		case "08", "25", "40", "53", "55", "57": // connection, transaction timed out, rolled back, out of resources, lock not got, shutting down
+		case "08", "25", "40", "53", "55", "57", "58": // connection, transaction timed out, rolled back, out of resources, lock not got, shutting down, its machine
 			return true
 		}
 	}

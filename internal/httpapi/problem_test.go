@@ -18,7 +18,7 @@ import (
 // its own, and no code stands for two things.
 func TestEveryCodeHasAnAnswer(t *testing.T) {
 	t.Parallel()
-	for _, refused := range []sale.Code{sale.RefusedUnknownSale, sale.RefusedNotOpen, sale.RefusedClosed, sale.RefusedSoldOut,
+	for _, refused := range []sale.Code{sale.RefusedUnknownSale, sale.RefusedNotOpen, sale.RefusedClosed, sale.RefusedSoldOut, sale.RefusedSuspended,
 		sale.RefusedMismatch, sale.RefusedRate, sale.RefusedOverload, sale.RefusedLoading} {
 		if p := problemOf(&sale.Refusal{Code: refused}); p.code != code(refused) {
 			t.Errorf("%s is answered as %s", refused, p.code)

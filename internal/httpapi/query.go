@@ -1,11 +1,14 @@
 package httpapi
 
 import (
+	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 )
 
 // param is one parameter that the query of a list may have. read answers the rule
@@ -19,13 +22,9 @@ type param struct {
 // as strict as readObject: a filter with a slip in its name would be a list of
 // everything. All faults are answered at once.
 func readQuery(c *fiber.Ctx, params ...param) (url.Values, error) {
-	text := string(c.Request().URI().QueryString()) // a copy
-	if text == "" {
-		return nil, nil
-	}
-	values, err := url.ParseQuery(text)
+	values, err := queryOf(c)
 	if err != nil {
-		return nil, &problem{code: badQuery, detail: "it is not a URL query"}
+		return nil, err
 	}
 	var faults []fieldFault
 	for name, texts := range values {
@@ -46,6 +45,53 @@ func readQuery(c *fiber.Ctx, params ...param) (url.Values, error) {
 		return nil, &problem{code: badQuery, fields: faults[:min(len(faults), faultsMost)]}
 	}
 	return values, nil
+}
+
+// queryOf takes the query apart; nil when there is none.
+func queryOf(c *fiber.Ctx) (url.Values, error) {
+	text := string(c.Request().URI().QueryString()) // a copy
+	if text == "" {
+		return nil, nil
+	}
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, &problem{code: badQuery, detail: "it is not a URL query"}
+	}
+	return values, nil
+}
+
+// readNames reads a query that is nothing but name=…&name=…, 1 to most different
+// receipts.
+func readNames(c *fiber.Ctx, name string, most int) (ids []uuid.UUID, err error) {
+	values, err := queryOf(c)
+	if err != nil {
+		return nil, err
+	}
+	var faults []fieldFault
+	wrong := func(name, rule string) { faults = append(faults, fieldFault{Parameter: name, Detail: rule}) }
+	for _, other := range slices.Sorted(maps.Keys(values)) {
+		if other != name && len(faults) < faultsMost {
+			wrong(other, "is not known here")
+		}
+	}
+	if n := len(values[name]); len(faults) == 0 && (n < 1 || n > most) {
+		wrong(name, fmt.Sprintf("must be there 1 to %d times", most))
+	}
+	for _, text := range values[name] {
+		id, rule := receiptName(text)
+		if rule == "" && slices.Contains(ids, id) {
+			rule = "must not name one receipt twice"
+		}
+		if rule != "" {
+			wrong(name, rule)
+			break
+		}
+		ids = append(ids, id)
+	}
+	if len(faults) > 0 {
+		return nil, &problem{code: badQuery, fields: faults[:min(len(faults), faultsMost)]}
+	}
+	return ids, nil
 }
 
 // Bounds of a page.

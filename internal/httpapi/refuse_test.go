@@ -12,7 +12,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/redis/go-redis/v9"
 
 	"sluice/internal/accounts"
 	"sluice/internal/admission"
@@ -252,12 +251,7 @@ func TestRedisFull(t *testing.T) {
 	s := h.sale(-time.Second, time.Hour)
 	_, token := h.account(accounts.Buyer, 5000)
 	receipt := h.bid(s, token, 1, 1000).text("receipt")
-	options, err := redis.ParseURL(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := redis.NewClient(options)
-	defer client.Close()
+	client := embeddedtest.Client(t, server)
 	if err := client.ConfigSet(t.Context(), "maxmemory", "1mb").Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,7 @@ var (
 	anybody  = access{token: ignored}
 	buyers   = access{roles: []accounts.Role{accounts.Buyer}}
 	sellers  = access{roles: []accounts.Role{accounts.Seller}}
+	admins   = access{roles: []accounts.Role{accounts.Admin}}
 	owners   = access{roles: []accounts.Role{accounts.Seller, accounts.Admin}} // a sale's seller, and every admin
 )
 
@@ -50,9 +51,10 @@ var (
 type use int
 
 const (
-	plain use = iota
-	hot       // by every buyer, again and again: of its log lines a few are written
-	paged     // its answer reads the query; every other route refuses one
+	plain  use = iota
+	hot        // by every buyer, again and again: of its log lines a few are written
+	paged      // its answer reads the query
+	polled     // hot, and reads the query; every other route refuses one
 )
 
 func (a *API) routes() []route {
@@ -62,6 +64,7 @@ func (a *API) routes() []route {
 		oneSale    = salesPath + ":id"
 		oneReceipt = receiptsPath + ":id"
 		oneStore   = storesPath + ":id"
+		oneLetter  = operationsPath + "/dead-letters/:id"
 	)
 	return []route{
 		{post, "/v1/auth/signup", anybody, plain, "", a.signUp},
@@ -97,10 +100,15 @@ func (a *API) routes() []route {
 		{del, oneSale + "/watch", buyers, plain, unknownSale, a.unwatch},
 		{get, "/v1/coupons", buyers, paged, tokenInvalid, a.listClaimable},
 
+		{get, oneSale + "/events", public, hot, unknownSale, a.followSale},
+
+		{get, "/v1/receipts", signedIn, polled, "", a.pollReceipts},
 		{get, oneReceipt, signedIn, hot, unknownReceipt, a.showReceipt},
-		{post, oneReceipt + "/pay", buyers, hot, unknownReceipt, about(a.admission.Pay)},
-		{post, oneReceipt + "/cancel", buyers, hot, unknownReceipt, about(a.admission.Cancel)},
-		{post, oneReceipt + "/refund", buyers, hot, unknownReceipt, about(a.admission.Refund)},
+		{get, oneReceipt + "/events", signedIn, hot, unknownReceipt, a.followReceipt},
+		{get, mePath + "/receipts/events", signedIn, hot, "", a.followMine},
+		{post, oneReceipt + "/pay", buyers, hot, unknownReceipt, a.about(a.admission.Pay)},
+		{post, oneReceipt + "/cancel", buyers, hot, unknownReceipt, a.about(a.admission.Cancel)},
+		{post, oneReceipt + "/refund", buyers, hot, unknownReceipt, a.about(a.admission.Refund)},
 		{post, oneReceipt + "/change", buyers, hot, unknownReceipt, a.changeSlot},
 		{put, oneReceipt + "/attendance", sellers, plain, unknownReceipt, a.attend},
 
@@ -111,7 +119,28 @@ func (a *API) routes() []route {
 		{del, oneStore, sellers, plain, unknownStore, a.closeStore},
 		{get, oneStore + "/slots", public, paged, unknownStore, a.listSlots},
 		{post, oneStore + "/reservations", buyers, hot, unknownStore, a.reserveSlot},
+
+		{get, operationsPath, admins, plain, "", a.showOperations},
+		{get, operationsPath + "/dead-letters", admins, paged, "", a.listLetters},
+		{get, oneLetter, admins, plain, unknownLetter, a.showLetter},
+		{post, oneLetter + "/replay", admins, plain, unknownLetter, a.replayLetter},
+		{del, oneLetter, admins, plain, unknownLetter, a.dropLetter},
+		{post, operationsPath + "/audits", admins, plain, unknownSale, a.runAudit},
+		{get, seenReceiptsPath + ":id", admins, plain, unknownReceipt, a.showWhose},
+
+		{get, openAPIPath, anybody, plain, "", a.showSheet},
+		{get, docsPath, anybody, plain, "", a.showSheet},
+		{get, errorsPath, anybody, plain, "", a.showSheet},
 	}
+}
+
+// busy is more for what crowds ask.
+func (r route) busy() int {
+	switch r.use {
+	case hot, polled:
+		return 1
+	}
+	return 0
 }
 
 // guarded asks who is asking before r answers, and ends what takes too long. The
@@ -123,7 +152,7 @@ func (a *API) guarded(r route) fiber.Handler {
 		if err != nil {
 			return err
 		}
-		if r.use != paged {
+		if r.use != paged && r.use != polled {
 			if _, err := readQuery(c); err != nil {
 				return err
 			}
@@ -173,11 +202,4 @@ func parseReceiptID(word string) (uuid.UUID, error) {
 		return uuid.UUID{}, sale.ErrUnknown
 	}
 	return id, nil
-}
-
-// isName says whether word names a sale or a receipt.
-func isName(word string) bool {
-	_, noSale := parseSaleID(word)
-	_, noReceipt := parseReceiptID(word)
-	return noSale == nil || noReceipt == nil
 }

@@ -76,7 +76,7 @@ func stockOf(s *sale.Stand) *stockBody {
 // saleFor is s as who may see it at now: its seller always sees the stock.
 func saleFor(who accounts.Who, s *sale.Stand, now sale.Instant) saleBody {
 	body := saleBody{
-		Sale: s.ID, Kind: s.Kind, Seller: s.Seller, Title: s.Title, Description: s.Description, State: s.ShownAt(now, s.Free),
+		Sale: s.ID, Kind: s.Kind, Seller: s.Seller, Title: s.Title, Description: s.Description, State: s.Shown(now),
 		Price: s.PriceAt(now),
 		Limit: s.Limit, OpensAt: s.OpensAt.Time(), ClosesAt: s.ClosesAt.Time(), RefundWindow: int64(s.RefundWindow / time.Second),
 		ShowStock: s.ShowStock, Now: now.Time(),
@@ -145,8 +145,8 @@ func (a *API) listSales(ctx context.Context, c *fiber.Ctx, who accounts.Who) err
 	var filter catalog.Filter
 	order := byOpening
 	page, err := readPage(c, listSales, 0,
-		param{"kind", into(&filter.Kind, oneOf(sale.Auction, sale.Reservation, sale.Coupon, sale.Event))},
-		param{"state", into(&filter.State, oneOf(sale.ShownScheduled, sale.ShownOpen, sale.ShownSoldOut, sale.ShownClosed))},
+		param{"kind", into(&filter.Kind, oneOf(sale.Kinds...))},
+		param{"state", into(&filter.State, oneOf(sale.ShownScheduled, sale.ShownOpen, sale.ShownSoldOut, sale.ShownSuspended, sale.ShownClosed))},
 		param{"seller", into(&filter.Seller, whole(1, sale.MaxPoints))},
 		param{"order", into(&order, oneOf(byOpening, byOpeningDown, byClosing, byClosingDown))},
 	)
@@ -155,7 +155,7 @@ func (a *API) listSales(ctx context.Context, c *fiber.Ctx, who accounts.Who) err
 	}
 	filter.Order, filter.Descending = catalog.Order(strings.TrimPrefix(order, "-")), strings.HasPrefix(order, "-")
 	filter.Limit, filter.After = page.limit, catalog.Cursor{At: page.after.at, ID: page.after.id}
-	stands, more, now, err := a.catalog.List(ctx, filter)
+	stands, more, now, err := a.catalog.List(ctx, who.Account, filter)
 	if err != nil {
 		return err
 	}

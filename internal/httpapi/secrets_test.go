@@ -11,7 +11,7 @@ import (
 	"sluice/internal/accounts"
 )
 
-// secrets are all passwords, tokens and e-mails that a house's tests have sent or
+// secrets are all passwords, tokens, e-mails and Idempotency-Keys that a house's tests have sent or
 // been given. Every house is searched for them when its test ends: none may stand
 // in its log or in any of its refusals.
 type secrets struct {
@@ -30,6 +30,9 @@ func (s *secrets) note(request *http.Request, body string, r reply) {
 	for _, header := range request.Header["Authorization"] {
 		_, token, _ := strings.Cut(header, " ")
 		s.add(token)
+	}
+	for _, key := range request.Header["Idempotency-Key"] { // who knows it can ask in another's place
+		s.add(key)
 	}
 	var sent map[string]any
 	_ = json.Unmarshal([]byte(body), &sent) // what is no JSON has no fields
@@ -82,8 +85,9 @@ func TestSecretsAreFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer ey.the-token")
+	request.Header.Set("Idempotency-Key", "the-key-of-ann")
 	s.note(request, `{"email":"Ann@Example.org","password":"pass\"word"}`, reply{body: map[string]any{"refresh_token": "refreshing"}})
-	for _, log := range []string{"by ANN@example.org", `pass\"word`, "ey.the-token.", "x refreshing y"} {
+	for _, log := range []string{"by ANN@example.org", `pass\"word`, "ey.the-token.", "x refreshing y", "under THE-key-of-ann"} {
 		if len(s.heard(log)) != 1 {
 			t.Errorf("nothing found in %q", log)
 		}

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -47,8 +46,7 @@ func get(addr, path string) (r reply, err error) {
 		return r, err
 	}
 	defer answer.Body.Close()
-	raw, err := io.ReadAll(answer.Body)
-	return reply{status: answer.StatusCode, header: answer.Header, raw: string(raw)}, err
+	return said(answer)
 }
 
 func TestFaultsStayOurs(t *testing.T) {
@@ -73,7 +71,7 @@ func TestFaultsStayOurs(t *testing.T) {
 			t.Errorf("%s is not in the log: %s", path, log)
 		}
 	}
-	if strings.Count(log.String(), "secret") < 3 || !strings.Contains(log.String(), "server_test.go") || strings.Count(log.String(), `"level":"warn"`) != 3 {
+	if strings.Count(log.String(), "secret") < 3 || !strings.Contains(log.String(), "server_test.go") || strings.Count(log.String(), `"level":"warn","request_id":"trace/`) != 3 {
 		t.Errorf("the log does not say what happened: %s", log)
 	}
 }
@@ -166,148 +164,6 @@ func TestShutdownFirst(t *testing.T) {
 	}
 }
 
-// raw sends bytes and answers every response until the server closes. A server
-// that keeps the connection open longer than two seconds fails the test. methods
-// are those asked, where they are not GET: the answer to a HEAD has no body.
-func raw(t *testing.T, addr, text string, methods ...string) (all []reply) {
-	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(c, text); err != nil {
-		t.Fatal(err)
-	}
-	reader := bufio.NewReader(c)
-	for {
-		if _, err := reader.Peek(1); err != nil {
-			var timeout net.Error
-			if errors.As(err, &timeout) && timeout.Timeout() {
-				t.Errorf("the connection stays open after %d answers", len(all))
-			}
-			return all
-		}
-		asked := &http.Request{Method: http.MethodGet}
-		if len(all) < len(methods) {
-			asked.Method = methods[len(all)]
-		}
-		answer, err := http.ReadResponse(reader, asked)
-		if err != nil {
-			t.Errorf("answer %d: %v", len(all), err)
-			return all
-		}
-		body, err := io.ReadAll(answer.Body)
-		if err != nil {
-			t.Errorf("answer %d: %v", len(all), err)
-		}
-		all = append(all, reply{status: answer.StatusCode, header: answer.Header, raw: string(body)})
-	}
-}
-
-// hidden is a request that stands where a body is expected, or the other way round.
-const hidden = "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
-
-// TestSmuggling: a request whose end two servers could see at two places is
-// refused, and the connection with it: what is hidden in it is never answered.
-func TestSmuggling(t *testing.T) {
-	t.Parallel()
-	api, _ := bare(t, nil, map[string]fiber.Handler{"/hidden": func(c *fiber.Ctx) error { return c.SendString("hidden") }})
-	addr := serve(t, api)
-	for name, text := range map[string]string{
-		"two lengths":          "POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 40\r\n\r\n" + hidden,
-		"a list of lengths":    "POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 0, 40\r\n\r\n" + hidden,
-		"length with a sign":   "POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: +0\r\n\r\n" + hidden,
-		"negative length":      "POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n" + hidden,
-		"unknown coding":       "POST /v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n" + hidden,
-		"coding, then another": "POST /v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n" + hidden,
-		"space before colon":   "POST /v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + hidden,
-		"chunk of no number":   "POST /v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + hidden,
-		"no request":           "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n" + hidden,
-		"NUL in a header":      "GET /v1/x HTTP/1.1\r\nHost: x\r\nX-A: a\x00b\r\n\r\n" + hidden,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			all := raw(t, addr, text)
-			if len(all) != 1 || all[0].status != 400 || all[0].header.Get("Content-Type") != problemType || !strings.Contains(all[0].raw, `"code":"bad_request"`) {
-				t.Errorf("%d answers: %+v", len(all), all)
-			}
-		})
-	}
-}
-
-// TestLengthAndChunks: what goes by its chunks is answered, what follows is not.
-func TestLengthAndChunks(t *testing.T) {
-	t.Parallel()
-	api, _ := bare(t, nil, map[string]fiber.Handler{"/hidden": func(c *fiber.Ctx) error { return c.SendString("hidden") }})
-	addr := serve(t, api)
-	for name, text := range map[string]string{
-		"length and chunks": "POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
-		"chunks and length": "POST /v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 60\r\n\r\n0\r\n\r\n" + hidden,
-		"in other letters":  "GET /v1/x HTTP/1.1\r\nHost: x\r\ntransfer-encoding: Chunked\r\nCONTENT-LENGTH:60\r\n\r\n0\r\n\r\n" + hidden,
-	} {
-		all := raw(t, addr, text)
-		if len(all) != 1 || all[0].status != 404 || all[0].header.Get("Content-Type") != problemType {
-			t.Errorf("%s: %d answers: %+v", name, len(all), all)
-		}
-	}
-}
-
-// TestBodyOfAGet: it is read with its request, or it would be the next one.
-func TestBodyOfAGet(t *testing.T) {
-	t.Parallel()
-	api, _ := bare(t, nil, map[string]fiber.Handler{"/hidden": func(c *fiber.Ctx) error { return c.SendString("hidden") }})
-	addr := serve(t, api)
-	for _, method := range []string{"GET", "HEAD", "DELETE", "OPTIONS"} {
-		for name, text := range map[string]string{
-			"by length": fmt.Sprintf("%s /v1/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", method, len(hidden), hidden),
-			"in chunks": fmt.Sprintf("%s /v1/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", method, len(hidden), hidden),
-		} {
-			kept := strings.Replace(text, "Connection: close\r\n", "", 1) + "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-			all := raw(t, addr, kept, method)
-			if len(all) != 2 || all[0].status != 404 || all[1].status != 404 || !strings.Contains(all[1].raw, "/last") {
-				t.Errorf("%s %s: %+v", method, name, all)
-			}
-		}
-	}
-}
-
-func TestOversizedHeader(t *testing.T) {
-	t.Parallel()
-	api, _ := bare(t, nil, nil)
-	addr := serve(t, api)
-	for name, text := range map[string]string{
-		"one long header": "GET /v1/x HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("x", 9<<10) + "\r\n\r\n",
-		"a long address":  "GET /" + strings.Repeat("x", 9<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n",
-		"many headers":    "GET /v1/x HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-A: b\r\n", 2000) + "\r\n",
-	} {
-		all := raw(t, addr, text)
-		if len(all) != 1 || all[0].status != 431 || !strings.Contains(all[0].raw, `"code":"header_too_large"`) {
-			t.Errorf("%s: %+v", name, all)
-		}
-	}
-}
-
-// TestSlowRequest: who drips a request in is cut off.
-func TestSlowRequest(t *testing.T) {
-	t.Parallel()
-	api, _ := bare(t, func(o *Options) { o.ReadTimeout, o.IdleTimeout = 100*time.Millisecond, 100*time.Millisecond }, nil)
-	addr := serve(t, api)
-	for name, text := range map[string]string{
-		"headers": "POST /v1/x HTTP/1.1\r\nHost: x\r\nX-A",
-		"body":    "POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
-		"nothing": "",
-	} {
-		all := raw(t, addr, text)
-		if len(all) != 1 || all[0].status != 408 || !strings.Contains(all[0].raw, `"code":"request_timeout"`) {
-			t.Errorf("%s: %+v", name, all)
-		}
-	}
-}
-
 // TestMetrics: labels are routes, never paths, whatever is asked.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
@@ -331,5 +187,43 @@ func TestMetrics(t *testing.T) {
 	}
 	if n := testutil.CollectAndCount(api.metrics.seconds); n != 2 {
 		t.Errorf("%d histograms", n)
+	}
+}
+
+// TestShutdownOfTheSilent: a stop does not wait for a connection on which nobody has said
+// anything, and answers who says something in time.
+func TestShutdownOfTheSilent(t *testing.T) {
+	t.Parallel()
+	api, _ := bare(t, nil, nil)
+	addr := serve(t, api)
+	var silent [20]net.Conn
+	for i := range silent {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		silent[i] = c
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		n := 0
+		api.mu.Lock()
+		if lent := api.lent; lent != nil {
+			lent.mu.Lock()
+			n = len(lent.silent)
+			lent.mu.Unlock()
+		}
+		api.mu.Unlock()
+		if n == len(silent) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d are accepted", n)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // fasthttp would wait for five
+	defer cancel()
+	if err := api.Shutdown(ctx); err != nil {
+		t.Errorf("it waits for who says nothing: %v", err)
 	}
 }

@@ -58,7 +58,7 @@ func (a *API) listSlots(ctx context.Context, c *fiber.Ctx, _ accounts.Who) error
 	}
 	body := slotsBody{Store: id, Day: on.String(), Slots: make([]slotBody, len(stands)), Now: now.Time()}
 	for i, s := range stands {
-		body.Slots[i] = slotBody{Slot: s.StartsAt.Time(), Sale: s.ID, State: s.ShownAt(now, s.Free), Free: s.Free, Waiting: s.Waiting}
+		body.Slots[i] = slotBody{Slot: s.StartsAt.Time(), Sale: s.ID, State: s.Shown(now), Free: s.Free, Waiting: s.Waiting}
 	}
 	return c.JSON(body)
 }
@@ -82,7 +82,7 @@ func (a *API) slotOf(ctx context.Context, store int64, at sale.Instant) (int64, 
 
 // reserveSlot is POST /v1/stores/{id}/reservations.
 func (a *API) reserveSlot(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
-	store, by, err := asked(c, who)
+	store, by, err := a.asked(c, who)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (a *API) reserveSlot(ctx context.Context, c *fiber.Ctx, who accounts.Who) e
 		return err
 	}
 	standing, err := a.admission.Reserve(ctx, by, id, 1, uuid.Nil)
-	return accepted(c, by, standing, err)
+	return a.accepted(ctx, c, by, standing, err)
 }
 
 // changeSlot is POST /v1/receipts/{id}/change: another slot of the same store.
@@ -104,7 +104,7 @@ func (a *API) changeSlot(ctx context.Context, c *fiber.Ctx, who accounts.Who) er
 	if err != nil {
 		return err
 	}
-	by, err := asker(c, who)
+	by, err := a.asker(c, who)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (a *API) changeSlot(ctx context.Context, c *fiber.Ctx, who accounts.Who) er
 		return err
 	}
 	standing, err := a.admission.ChangeSlot(ctx, by, target, id)
-	return accepted(c, by, standing, err)
+	return a.accepted(ctx, c, by, standing, err)
 }
 
 // attend is PUT /v1/receipts/{id}/attendance.

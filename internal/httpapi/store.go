@@ -136,14 +136,14 @@ type storesBody struct {
 }
 
 // listStores is GET /v1/stores.
-func (a *API) listStores(ctx context.Context, c *fiber.Ctx, _ accounts.Who) error {
+func (a *API) listStores(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
 	var filter bookings.Filter
 	page, err := readPage(c, listStores, 0, param{"seller", into(&filter.Seller, whole(1, sale.MaxPoints))})
 	if err != nil {
 		return err
 	}
 	filter.Limit, filter.After = page.limit, page.after.id
-	found, more, err := a.bookings.Stores(ctx, filter)
+	found, more, err := a.bookings.Stores(ctx, who.Account, filter)
 	if err != nil {
 		return err
 	}

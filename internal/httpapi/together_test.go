@@ -68,7 +68,7 @@ func TestStringsStayApart(t *testing.T) {
 		wg.Go(func() {
 			for i := range each {
 				name := fmt.Sprintf("%02d-%02d-", caller, i)
-				key := name + strings.Repeat(string(rune('a'+caller)), (caller*7+i*13)%200)
+				key := "k" + name + strings.Repeat(string(rune('a'+caller)), (caller*7+i*13)%200)
 				trace := name + strings.Repeat(string(rune('A'+caller)), (caller*5+i*3)%58)
 				want := sale.KeyedReceiptID(s.Partition, buyer, s.ID, sale.Bid, key).String()
 				r, err := h.send("POST", bids(s.ID), token, goodBid, "Idempotency-Key: "+key, "X-Request-ID: "+trace)

@@ -165,11 +165,11 @@ func TestSaleShown(t *testing.T) {
 	}
 	scheduled := h.sale(time.Hour, 2*time.Hour)
 	want(show(scheduled, token), map[string]string{"state": "scheduled", "price": "1000", "next_price": "999", "policy": "constant",
-		"start_price": "1000", "drop": "1", "rate": "", "period": "10", "limit": "3", "kind": "auction", "title": "Lamp",
-		"next_drop_at": scheduled.OpensAt.Add(10 * time.Second).Time().Format(time.RFC3339Nano),
+		"start_price": "1000", "drop": "1", "rate": "", "period": "1800", "limit": "3", "kind": "auction", "title": "Lamp",
+		"next_drop_at": scheduled.OpensAt.Add(30 * time.Minute).Time().Format(time.RFC3339Nano),
 		"opens_at":     scheduled.OpensAt.Time().Format(time.RFC3339Nano), "closes_at": scheduled.ClosesAt.Time().Format(time.RFC3339Nano),
 		"refund_until": scheduled.PayoutAt().Time().Format(time.RFC3339Nano), "stock": "map[free:10 held:0 sold:0 total:10]"})
-	want(show(h.sale(-15*time.Second, time.Hour), token), map[string]string{"state": "open", "price": "999", "next_price": "998"})
+	want(show(h.sale(-45*time.Minute, time.Hour), token), map[string]string{"state": "open", "price": "999", "next_price": "998"})
 	closed := h.sale(-time.Hour, -time.Second, func(s *sale.Sale) { s.RefundWindow = 0 })
 	want(show(closed, token), map[string]string{"state": "closed", "next_price": "", "next_drop_at": "", "refund_until": ""})
 
@@ -178,34 +178,6 @@ func TestSaleShown(t *testing.T) {
 	want(show(secret, h.token(accounts.Who{Account: secret.Seller, Role: accounts.Seller})), map[string]string{"stock": "map[free:10 held:0 sold:0 total:10]"})
 	_, other := h.account(accounts.Seller, 0)
 	want(show(secret, other), map[string]string{"stock": ""})
-}
-
-// TestPollAfter: within its bounds, spread everywhere, and a guess when nobody knows.
-func TestPollAfter(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		name        string
-		ahead       int64
-		drain       float64
-		least, most time.Duration
-	}{
-		{"soon", 0, 10_000, 50 * time.Millisecond, 84 * time.Millisecond},
-		{"a second", 999, 1000, 750 * time.Millisecond, 1250 * time.Millisecond},
-		{"never", sale.MaxPoints, 0.001, 3 * time.Second, 5 * time.Second},
-		{"unknown", 5, 0, 187 * time.Millisecond, 313 * time.Millisecond},
-	} {
-		seen := map[time.Duration]bool{}
-		for range 1000 {
-			got := pollAfter(c.ahead, c.drain)
-			if got < c.least || got > c.most {
-				t.Fatalf("%s: %s, want %s to %s", c.name, got, c.least, c.most)
-			}
-			seen[got.Round(c.least/100)] = true
-		}
-		if len(seen) < 20 {
-			t.Errorf("%s: only %d different answers", c.name, len(seen))
-		}
-	}
 }
 
 func TestNameOfReceiptHasOneSpelling(t *testing.T) {

@@ -62,6 +62,9 @@ type topUpBody struct {
 
 // topUp is POST /v1/me/wallet/topups, a purchase of points in a sandbox.
 func (a *API) topUp(ctx context.Context, c *fiber.Ctx, who accounts.Who) error {
+	if a.noTopUps {
+		return &problem{code: topUpsOff}
+	}
 	key, err := idempotencyKey(c)
 	if err != nil {
 		return err

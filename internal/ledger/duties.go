@@ -21,7 +21,9 @@ type Duty struct {
 	// What tells it from the tick before. A tick moves so many receipts and no more;
 	// if something is still due, the sale holds fewer units by then, or fewer wait.
 	// What was queued under an older generation is lost, and is due again.
-	Generation    int64
+	Generation int64
+	// A payout of a sale that was suspended when it was due is refused, and due again
+	// when that is over: Held is how often it was suspended.
 	Held, Waiting int64
 
 	More bool // more is due than one tick moves
@@ -77,10 +79,10 @@ const duties = `
 	join sales s on s.id = o.sale
 	join partitions p on p.id = s.partition)
 	union all
-	(select s.id, s.partition, 'payout', s.payout_at, p.generation, 0::bigint, 0::bigint, false
+	(select s.id, s.partition, 'payout', s.payout_at, p.generation, s.suspensions::bigint, 0::bigint, false
 	from sales s
 	join partitions p on p.id = s.partition
-	where s.phase = 'closed' and not s.paid_out and s.payout_at <= $1
+	where s.phase = 'closed' and not s.paid_out and not s.suspended and s.payout_at <= $1
 	order by s.payout_at
 	limit $2)`
 

@@ -166,7 +166,7 @@ func alike(a, b *sale.Stand) bool {
 	one, two := a.Sale, b.Sale
 	one.Title, one.Description, two.Title, two.Description = "", "", "", ""
 	return one == two && a.Phase == b.Phase && a.Free == b.Free && a.Held == b.Held && a.Sold == b.Sold &&
-		a.Waiting == b.Waiting && a.PaidOut == b.PaidOut
+		a.Waiting == b.Waiting && a.PaidOut == b.PaidOut && a.Suspended == b.Suspended
 }
 
 // lockSale locks a sale as settling a batch does, and answers how it stands

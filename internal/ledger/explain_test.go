@@ -18,8 +18,9 @@ type plan struct {
 }
 
 // explain runs a statement, prepared as our driver does, and answers how. mode is
-// plan_cache_mode: whether the planner knows the values.
-func (b *books) explain(mode, query string, args []any) (p plan) {
+// plan_cache_mode: whether the planner knows the values. settings are chosen before,
+// as the statement's own transaction has them.
+func (b *books) explain(mode, query string, args []any, settings ...string) (p plan) {
 	b.t.Helper()
 	conn, err := b.pool.Acquire(b.ctx)
 	b.must(err)
@@ -43,16 +44,19 @@ func (b *books) explain(mode, query string, args []any) (p plan) {
 	if len(literals) > 0 {
 		execute += "(" + strings.Join(literals, ", ") + ")"
 	}
-	for _, statement := range []string{
-		"set plan_cache_mode = " + mode,
-		"prepare q as " + query,
-	} {
-		_, err := conn.Exec(b.ctx, statement)
+	tx, err := conn.Begin(b.ctx)
+	b.must(err)
+	for _, statement := range append(settings,
+		"set local plan_cache_mode = "+mode,
+		"prepare q as "+query,
+	) {
+		_, err := tx.Exec(b.ctx, statement)
 		b.must(err)
 	}
-	b.must(conn.QueryRow(b.ctx, "explain (analyze, format json) "+execute, pgx.QueryExecModeSimpleProtocol).Scan(&p.text))
-	_, err = conn.Exec(b.ctx, "deallocate q")
+	b.must(tx.QueryRow(b.ctx, "explain (analyze, format json) "+execute, pgx.QueryExecModeSimpleProtocol).Scan(&p.text))
+	_, err = tx.Exec(b.ctx, "deallocate q")
 	b.must(err)
+	b.must(tx.Rollback(b.ctx))
 	var plans []map[string]any
 	b.must(json.Unmarshal([]byte(p.text), &plans))
 	p.root, _ = plans[0]["Plan"].(map[string]any)

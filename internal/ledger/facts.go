@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -24,30 +25,68 @@ const byIndex = `
 		set_config('enable_hashjoin', 'off', true),
 		set_config('enable_mergejoin', 'off', true)`
 
+// patiently is byIndex for a very large batch, and gives it the time that it takes.
+// Nothing else needs more than the few seconds that its role allows, and a process that
+// is stopped in the middle of a batch must not block its successor for longer.
+const patiently = byIndex + `,
+		set_config('idle_in_transaction_session_timeout', '1min', true),
+		set_config('statement_timeout', '1min', true)`
+
+// patientFrom is how many receipts make a batch very large: those of so many holds that
+// end at once, when nobody has ended them in time.
+const patientFrom = 20_000
+
 // touched is what a batch may touch, beside its sales.
 type touched struct {
+	eras    []*share // that its receipts may be in
+	all     int      // receipts
+	wallets map[int64]bool
+	coupons [][16]byte // named by entries
+	used    bool       // some of the receipts may name coupons, too
+}
+
+// share is what a batch may touch of one era.
+type share struct {
+	era
 	receipts [][16]byte // of the entries, of their targets, of the places in the state
 	paid     [][16]byte // targets of payments
-	wallets  map[int64]bool
-	coupons  [][16]byte // named by entries
-	used     bool       // some of the receipts may name coupons, too
+}
+
+// of answers the share that the receipts of a sale are in; nil when they are not kept.
+func (t *touched) of(eras *eras, id int64) *share {
+	for _, s := range t.eras {
+		if id >= s.first && id < s.past {
+			return s
+		}
+	}
+	e, kept := eras.of(id)
+	if !kept {
+		return nil
+	}
+	s := &share{era: e}
+	t.eras = append(t.eras, s)
+	return s
+}
+
+// touch adds a receipt of a sale.
+func (t *touched) touch(eras *eras, id uuid.UUID, of int64) {
+	if s := t.of(eras, of); s != nil && id != uuid.Nil {
+		s.receipts = append(s.receipts, id)
+		t.all++
+	}
 }
 
 // touches says what b may touch: enough for whatever Decide may come to.
-func touches(b *sale.Batch) touched {
+func touches(b *sale.Batch, eras *eras) touched {
 	t := touched{wallets: map[int64]bool{}}
 	for _, e := range b.Entries {
-		if e.Receipt != uuid.Nil {
-			t.receipts = append(t.receipts, e.Receipt)
-		}
-		if e.Target != uuid.Nil {
-			t.receipts = append(t.receipts, e.Target)
-		}
+		t.touch(eras, e.Receipt, e.Sale)
+		t.touch(eras, e.Target, cmp.Or(e.From, e.Sale))
 		if e.Coupon != uuid.Nil {
 			t.coupons = append(t.coupons, e.Coupon)
 		}
-		if e.Verb == sale.Pay {
-			t.paid = append(t.paid, e.Target)
+		if s := t.of(eras, e.Sale); e.Verb == sale.Pay && s != nil {
+			s.paid = append(s.paid, e.Target)
 		}
 		if s := b.State[e.Sale]; s != nil {
 			t.pays(s, b.State[e.From], e)
@@ -57,7 +96,7 @@ func touches(b *sale.Batch) touched {
 	for _, s := range b.State {
 		for _, places := range [][]sale.Place{s.Holds, s.Line} {
 			for _, p := range places {
-				t.receipts = append(t.receipts, p.Receipt)
+				t.touch(eras, p.Receipt, s.ID)
 			}
 		}
 		t.used = t.used || s.Kind == sale.Reservation
@@ -89,59 +128,72 @@ func (t *touched) pays(s, from *sale.Stand, e sale.Entry) {
 	}
 }
 
-// lockReceipts reads receipts by their number, and those of the payments for some
-// of them.
-const lockReceipts = `
-	select ` + receiptColumns + `
-	from receipts
-	where id = any($1::uuid[])
-	order by id
-	for no key update`
-
-const lockReceiptsAndPayments = `
-	select ` + receiptColumns + `
-	from receipts
-	where id = any($1::uuid[] || array(
-		select id
-		from receipts
-		where target = any($2::uuid[]) and verb = 'pay'))
-	order by id
-	for no key update`
+// lock reads the receipts of a share by their number, and those of the payments for
+// some of them.
+func (s *share) lock() (string, []any) {
+	if len(s.paid) == 0 {
+		return `
+			select ` + receiptColumns + `
+			from ` + s.table() + `
+			where id = any($1::uuid[])
+			order by id
+			for no key update`, []any{s.receipts}
+	}
+	return `
+		select ` + receiptColumns + `
+		from ` + s.table() + `
+		where id = any($1::uuid[] || array(
+			select id
+			from ` + s.table() + `
+			where target = any($2::uuid[]) and verb = 'pay'))
+		order by id
+		for no key update`, []any{s.receipts, s.paid}
+}
 
 const couponColumns = `
 	id, sale, buyer, seller, amount, valid_from, valid_until, coalesce(used_by, '00000000-0000-0000-0000-000000000000')`
 
 // lockCoupons reads coupons by their number, and those that receipts name. The
 // receipts are locked already.
-const lockCoupons = `
-	select ` + couponColumns + `
-	from coupons
-	where id = any($1::uuid[] || array(
-		select coupon
-		from receipts
-		where id = any($2::uuid[]) and coupon is not null))
-	order by id
-	for no key update`
+func (t *touched) lockCoupons() (string, []any) {
+	named, args := "$1::uuid[]", []any{t.coupons}
+	for _, s := range t.eras {
+		args = append(args, s.receipts)
+		named += fmt.Sprintf(` || array(
+			select coupon
+			from %s
+			where id = any($%d::uuid[]) and coupon is not null)`, s.table(), len(args))
+	}
+	return `
+		select ` + couponColumns + `
+		from coupons
+		where id = any(` + named + `)
+		order by id
+		for no key update`, args
+}
 
 // facts moves the watermark, which is the fence, and then reads and locks what
 // Postgres knows of what the batch may touch. It asks for nothing that the batch
 // cannot have.
 func (l *Ledger) facts(ctx context.Context, tx pgx.Tx, b *sale.Batch) error {
-	t, scheduled := touches(b), scheduled(b.State)
+	t, scheduled := touches(b, &l.eras), scheduled(b.State)
 	b.Facts.Balances = make(map[int64]int64, len(t.wallets))
 	b.Facts.Receipts = map[uuid.UUID]sale.Receipt{}
 	b.Facts.Coupons = map[uuid.UUID]sale.CouponStand{}
 	questions := &pgx.Batch{}
-	questions.Queue(byIndex)
+	if t.all < patientFrom {
+		questions.Queue(byIndex)
+	} else {
+		questions.Queue(patiently)
+	}
 	questions.Queue(`
 		update partitions
 		set applied_ms = $4, applied_no = $5, seq = $6
 		where id = $1 and epoch = $2 and (applied_ms, applied_no) = ($3, $7)`,
 		b.Partition, b.Epoch, b.Prev.At, b.Last.At, b.Last.No, b.Seq, b.Prev.No)
-	if len(t.paid) == 0 {
-		questions.Queue(lockReceipts, t.receipts)
-	} else {
-		questions.Queue(lockReceiptsAndPayments, t.receipts, t.paid)
+	for _, s := range t.eras {
+		query, args := s.lock()
+		questions.Queue(query, args...)
 	}
 	questions.Queue(`
 		select id, balance
@@ -151,7 +203,8 @@ func (l *Ledger) facts(ctx context.Context, tx pgx.Tx, b *sale.Batch) error {
 		for no key update`, slices.Sorted(maps.Keys(t.wallets)))
 	coupons := len(t.coupons) > 0 || t.used
 	if coupons {
-		questions.Queue(lockCoupons, t.coupons, t.receipts)
+		query, args := t.lockCoupons()
+		questions.Queue(query, args...)
 	}
 	if len(scheduled) > 0 {
 		questions.Queue(lockScheduled, scheduled)
@@ -170,8 +223,10 @@ func (l *Ledger) facts(ctx context.Context, tx pgx.Tx, b *sale.Batch) error {
 		_ = answers.Close()
 		return l.fenced(ctx, tx, b)
 	}
-	if err := readReceipts(answers, b.Facts); err != nil {
-		return fmt.Errorf("read receipts: %w", err)
+	for range t.eras {
+		if err := readReceipts(answers, b.Facts); err != nil {
+			return fmt.Errorf("read receipts: %w", err)
+		}
 	}
 	if err := readWallets(answers, b.Facts); err != nil {
 		return fmt.Errorf("read wallets: %w", err)

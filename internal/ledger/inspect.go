@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,7 +19,37 @@ const inspectFor = 10 * time.Minute
 
 // Inspection is the record at one moment, for the audit. It is read in one
 // repeatable-read transaction and only valid until Inspect returns.
-type Inspection struct{ tx pgx.Tx }
+type Inspection struct {
+	tx   pgx.Tx
+	gone []era // nil: not read yet
+}
+
+// Gone says whether the receipts of a sale are dropped, or about to be, as far as
+// Receipts has been asked before.
+func (i *Inspection) Gone(of int64) bool {
+	_, is := eraAmong(i.gone, of)
+	return is
+}
+
+// erasGone reads which eras are.
+func (i *Inspection) erasGone(ctx context.Context) error {
+	if i.gone != nil {
+		return nil
+	}
+	rows, err := i.tx.Query(ctx, `
+		select first, past
+		from eras
+		where leaves_at is not null
+		order by first`)
+	if err != nil {
+		return fmt.Errorf("read eras: %w", err)
+	}
+	i.gone, err = pgx.AppendRows([]era{}, rows, scanEra)
+	if err != nil {
+		return fmt.Errorf("read eras: %w", err)
+	}
+	return nil
+}
 
 // Inspect shows the record as it is at this moment.
 //
@@ -35,7 +67,7 @@ func (l *Ledger) Inspect(ctx context.Context, look func(*Inspection) error) erro
 			fmt.Sprint(inspectFor.Milliseconds())); err != nil {
 			return fmt.Errorf("prepare to inspect: %w", err)
 		}
-		return look(&Inspection{tx})
+		return look(&Inspection{tx: tx})
 	})
 }
 
@@ -67,12 +99,13 @@ func (i *Inspection) Watermark(ctx context.Context, p int) (w Watermark, err err
 	return w, nil
 }
 
-// SaleIDs answers the sales of partition p.
+// SaleIDs answers the sales of partition p whose receipts are kept: Redis has forgotten
+// the others, or knows better than Postgres who bought.
 func (i *Inspection) SaleIDs(ctx context.Context, p int) ([]int64, error) {
 	rows, err := i.tx.Query(ctx, `
 		select id
 		from sales
-		where partition = $1
+		where partition = $1 and not id <@ `+gone+`
 		order by id`, p)
 	if err != nil {
 		return nil, fmt.Errorf("read sales: %w", err)
@@ -87,22 +120,11 @@ func (i *Inspection) SaleIDs(ctx context.Context, p int) ([]int64, error) {
 // Stands answers how the sales of partition p stand, with their buyers, holds and
 // whole lines as the receipts have them.
 func (i *Inspection) Stands(ctx context.Context, p int) (sale.State, error) {
-	rows, err := i.tx.Query(ctx, `
-		select `+saleColumns+`
-		from sales s
-		where s.partition = $1`, p)
+	state, err := i.stands(ctx, `s.partition = $1`, p)
 	if err != nil {
-		return nil, fmt.Errorf("read sales: %w", err)
+		return nil, err
 	}
-	stands, err := pgx.CollectRows(rows, scanStand)
-	if err != nil {
-		return nil, fmt.Errorf("read sales: %w", err)
-	}
-	state, ids := make(sale.State, len(stands)), make([]int64, 0, len(stands))
-	for _, s := range stands {
-		state[s.ID], ids = s, append(ids, s.ID)
-	}
-	if err := eachUnits(ctx, i.tx, ids, func(of, buyer, units int64) { state[of].Buyers[buyer] = units }); err != nil {
+	if err := eachUnits(ctx, i.tx, slices.Collect(maps.Keys(state)), func(of, buyer, units int64) { state[of].Buyers[buyer] = units }); err != nil {
 		return nil, fmt.Errorf("read buyers: %w", err)
 	}
 	if err := eachPlace(ctx, i.tx, state); err != nil {
@@ -114,6 +136,9 @@ func (i *Inspection) Stands(ctx context.Context, p int) (sale.State, error) {
 // Receipts answers those of these receipts that have a row: an effect, or a wait in
 // vain.
 func (i *Inspection) Receipts(ctx context.Context, ids [][16]byte) (map[uuid.UUID]sale.Receipt, error) {
+	if err := i.erasGone(ctx); err != nil {
+		return nil, err
+	}
 	rows, err := i.tx.Query(ctx, `
 		select `+receiptColumns+`
 		from receipts
@@ -207,7 +232,12 @@ const pageOfLog = 16
 
 // Log shows the batches of partition p in order, page by page.
 func (i *Inspection) Log(ctx context.Context, p int, show func([]Logged) error) error {
-	for after := (sale.EntryID{At: -1}); ; {
+	return i.LogAfter(ctx, p, sale.EntryID{At: -1}, show)
+}
+
+// LogAfter is Log from behind a watermark on.
+func (i *Inspection) LogAfter(ctx context.Context, p int, after sale.EntryID, show func([]Logged) error) error {
+	for {
 		rows, err := i.tx.Query(ctx, `
 			select `+batchColumns+`
 			from batches

@@ -18,8 +18,8 @@ type Discrepancy struct {
 // Sums are compared as numeric and told as text: nothing overflows.
 type Discrepancies func(i *Inspection, ctx context.Context, wrong func(Discrepancy)) error
 
-func (i *Inspection) discrepancies(ctx context.Context, wrong func(Discrepancy), query string) error {
-	rows, err := i.tx.Query(ctx, query)
+func (i *Inspection) discrepancies(ctx context.Context, wrong func(Discrepancy), query string, args ...any) error {
+	rows, err := i.tx.Query(ctx, query, args...)
 	if err != nil {
 		return err
 	}
@@ -31,13 +31,41 @@ func (i *Inspection) discrepancies(ctx context.Context, wrong func(Discrepancy),
 	return err
 }
 
+// gone is the ranges of sale IDs whose receipts are dropped, or about to be. That is said
+// long before, and so to every inspection that might see them go (LeaveNotice).
+const gone = `(
+			select coalesce(range_agg(int8range(first, past)), '{}')
+			from eras
+			where leaves_at is not null)`
+
+// withReceipts is those that are kept.
+const withReceipts = `
+		kept as not materialized (
+			select *
+			from receipts
+			where not sale <@ ` + gone + `)`
+
+// goneOfStore says that the receipts of some slots of the store of sale s are not kept;
+// goneOfSeller that those of some of a seller's sales are not.
+const goneOfStore = `exists (
+			select
+			from sales g
+			where g.store = s.store and g.id <@ ` + gone + `)`
+
+func goneOfSeller(seller string) string {
+	return `exists (
+			select
+			from sales g
+			where g.seller = ` + seller + ` and g.id <@ ` + gone + `)`
+}
+
 // withPurchases is every receipt that has, had or waits for units of a sale, with what
 // they cost. A payment is one only if it came too late and bought a unit that was
 // free.
-const withPurchases = `
+const withPurchases = withReceipts + `,
 		purchases as (
 			select r.*, r.quantity::numeric * r.unit_price - r.discount as cost
-			from receipts r
+			from kept r
 			where r.verb in ('bid', 'reserve', 'claim', 'join') or r.verb = 'pay' and r.quantity > 0)`
 
 // withEnds is what was asked about a receipt later, by others that name it.
@@ -52,7 +80,7 @@ const withEnds = `
 				count(*) filter (where verb = 'pay' and quantity > 0) as late,
 				max(unit_price) filter (where verb = 'cancel') as back,
 				max(at) filter (where verb <> 'pay') as at
-			from receipts
+			from kept
 			where target is not null and status <> 'rejected'
 			group by target)`
 
@@ -76,7 +104,7 @@ func (i *Inspection) Units(ctx context.Context, wrong func(Discrepancy)) error {
 			('units sold', s.sold::numeric, coalesce(t.sold, 0)),
 			('units held', s.held::numeric, coalesce(t.held, 0)),
 			('receipts in line', s.waiting::numeric, coalesce(t.waiting, 0))) as side (name, have, want)
-		where side.have <> side.want`)
+		where side.have <> side.want and not s.id <@ `+gone)
 }
 
 // Revenue: a sale's revenue against what its confirmed purchases cost.
@@ -91,7 +119,7 @@ func (i *Inspection) Revenue(ctx context.Context, wrong func(Discrepancy)) error
 		select s.partition, s.id, 'revenue', s.revenue::text, coalesce(p.points, 0)::text
 		from sales s
 		left join paid p on p.sale = s.id
-		where s.revenue <> coalesce(p.points, 0)`)
+		where s.revenue <> coalesce(p.points, 0) and not s.id <@ `+gone)
 }
 
 // Limits: the units of each buyer against the most that the sale allows him.
@@ -137,7 +165,10 @@ func (i *Inspection) Conservation(ctx context.Context, wrong func(Discrepancy)) 
 // Escrows: what a sale's escrow holds against what it owes. A sale without a
 // refund window pays its seller at once, and so does whoever pays after the payout.
 func (i *Inspection) Escrows(ctx context.Context, wrong func(Discrepancy)) error {
-	return i.discrepancies(ctx, wrong, `
+	return i.discrepancies(ctx, wrong, escrows)
+}
+
+const escrows = `
 		select s.partition, s.id, 'escrow', coalesce(w.balance::text, 'none'), owed.points::text
 		from sales s
 		left join wallets w on w.id = -s.id
@@ -146,16 +177,16 @@ func (i *Inspection) Escrows(ctx context.Context, wrong func(Discrepancy)) error
 				when s.paid_out or s.payout_at = s.closes_at then 0
 				else s.revenue
 			end as points) as owed
-		where w.balance is distinct from owed.points`)
-}
+		where w.balance is distinct from owed.points`
 
 // Payouts: sales that are paid out against confirmed payouts, and the entries of
 // a payout against one from escrow to seller (none when escrow was empty).
 func (i *Inspection) Payouts(ctx context.Context, wrong func(Discrepancy)) error {
 	return i.discrepancies(ctx, wrong, `
-		with payouts as (
+		with `+withReceipts+`,
+		payouts as (
 			select id, sale
-			from receipts
+			from kept
 			where verb = 'payout' and status = 'confirmed'),
 		made as (
 			select p.id, count(*) as times, min(e.debit) as debit, min(e.credit) as credit
@@ -165,6 +196,7 @@ func (i *Inspection) Payouts(ctx context.Context, wrong func(Discrepancy)) error
 		select s.partition, s.id, 'payouts', count(p.id)::text, case when s.paid_out then 'at least 1' else '0' end
 		from sales s
 		left join payouts p on p.sale = s.id
+		where not s.id <@ `+gone+`
 		group by s.id
 		having s.paid_out <> (count(p.id) > 0)
 		union all
@@ -180,25 +212,35 @@ func (i *Inspection) Payouts(ctx context.Context, wrong func(Discrepancy)) error
 // Orphans: entries whose receipt does not exist or moves no points, points that
 // were bought from anybody but the source or for anything but an account, receipts
 // of no sale, and attendance of nobody's booking. A sale may be deleted before it
-// opens; of those only a stock that had grown leaves a receipt.
+// opens; of those only a stock that had grown leaves a receipt. And receipts under one ID
+// at two sales.
+//
+// Of what is not kept any more, an entry tells its sale by the escrow (or that of the slot
+// that it replaced), or its seller when he was paid at once; an attendance nothing but
+// when it was noted.
 func (i *Inspection) Orphans(ctx context.Context, wrong func(Discrepancy)) error {
 	return i.discrepancies(ctx, wrong, `
+		with `+withReceipts+`
 		select
 			-1, coalesce(r.sale, 0), 'receipt of entry ' || e.id,
 			coalesce(concat_ws(' ', r.status, r.verb, r.id), 'no receipt ' || e.receipt), 'one that moves points'
 		from entries e
-		left join receipts r on r.id = e.receipt
+		left join kept r on r.id = e.receipt
 		where e.receipt is not null
 			and (r.id is null
 				or r.verb not in ('bid', 'reserve', 'join', 'pay', 'cancel', 'refund', 'payout')
 				or r.status not in ('confirmed', 'refunded', 'cancelled'))
+			and not (r.id is null and (-least(e.debit, e.credit) <@ `+gone+` or e.debit > 0 and `+goneOfSeller(`e.credit`)+` or exists (
+				select
+				from sales s
+				where s.id = -least(e.debit, e.credit) and `+goneOfStore+`)))
 		union all
 		select -1, 0, 'entry ' || id || ', which has no receipt', debit || ' to ' || credit, 'from 0, the source, to an account'
 		from entries
 		where receipt is null and (debit <> 0 or credit < 0)
 		union all
 		select -1, r.sale, 'sale of receipt ' || r.id, 'none', r.sale::text
-		from receipts r
+		from kept r
 		left join sales s on s.id = r.sale
 		where s.id is null and r.verb <> 'change'
 		union all
@@ -206,7 +248,16 @@ func (i *Inspection) Orphans(ctx context.Context, wrong func(Discrepancy)) error
 			coalesce(s.partition, -1), coalesce(r.sale, 0), 'receipt of attendance ' || a.receipt,
 			coalesce(concat_ws(' ', r.verb, 'for', case when s.store is null then 'no slot' else 'a slot' end), 'none'), 'a booking'
 		from attendance a
-		left join receipts r on r.id = a.receipt
+		left join kept r on r.id = a.receipt
 		left join sales s on s.id = r.sale
-		where s.store is null or r.verb not in ('reserve', 'pay')`)
+		where (s.store is null or r.verb not in ('reserve', 'pay'))
+			and not (r.id is null and exists (
+				select
+				from sales g
+				where g.store is not null and g.starts_at <= a.at and g.id <@ `+gone+`))
+		union all
+		select -1, min(sale), 'sales of receipt ' || id, string_agg(sale::text, ', ' order by sale), 'one'
+		from kept
+		group by id
+		having count(*) > 1`)
 }

@@ -5,12 +5,13 @@ import "context"
 // Refunds: each refund against its bid, and each refunded bid against its refund.
 func (i *Inspection) Refunds(ctx context.Context, wrong func(Discrepancy)) error {
 	return i.discrepancies(ctx, wrong, `
+		with `+withReceipts+`
 		select
 			coalesce(s.partition, -1), r.sale, 'bid of refund ' || r.id,
 			coalesce(concat_ws(' ', b.status, b.verb, 'by', b.buyer, 'for', b.sale, 'at', b.unit_price), 'none'),
 			concat_ws(' ', 'refunded bid by', r.buyer, 'for', r.sale, 'at', r.unit_price)
-		from receipts r
-		left join receipts b on b.id = r.target
+		from kept r
+		left join kept b on b.id = r.target
 		left join sales s on s.id = r.sale
 		where r.verb = 'refund'
 			and r.status = 'confirmed'
@@ -18,8 +19,8 @@ func (i *Inspection) Refunds(ctx context.Context, wrong func(Discrepancy)) error
 				is distinct from ('bid', 'refunded', r.buyer, r.sale, r.unit_price)
 		union all
 		select coalesce(s.partition, -1), b.sale, 'refunds of bid ' || b.id, count(r.id)::text, '1'
-		from receipts b
-		left join receipts r on r.target = b.id and r.verb = 'refund' and r.status = 'confirmed'
+		from kept b
+		left join kept r on r.target = b.id and r.verb = 'refund' and r.status = 'confirmed'
 		left join sales s on s.id = b.sale
 		where b.status = 'refunded'
 		group by s.partition, b.sale, b.id
@@ -47,7 +48,7 @@ func (i *Inspection) Targets(ctx context.Context, wrong func(Discrepancy)) error
 					when r.verb = 'reserve' then 'change'
 					else r.verb
 				end as what
-			from receipts r
+			from kept r
 			where r.verb in ('pay', 'cancel') or r.verb = 'reserve' and r.target is not null)
 		select
 			coalesce(s.partition, -1), a.sale, 'target of ' || a.what || ' ' || a.id || ' at ' || a.unit_price,
@@ -91,6 +92,7 @@ func (i *Inspection) Targets(ctx context.Context, wrong func(Discrepancy)) error
 					and a.unit_price in (t.unit_price, 0)
 					and (t.pay_by is null or a.unit_price = case e.pays when 0 then 0 else t.unit_price end)
 			end, false)
+			and not (t.id is null and a.what = 'change' and `+goneOfStore+`)
 		union all
 		select
 			coalesce(s.partition, -1), p.sale, 'ends of ' || p.status || ' ' || p.verb || ' ' || p.id,
@@ -110,7 +112,7 @@ func (i *Inspection) Targets(ctx context.Context, wrong func(Discrepancy)) error
 				case p.status when 'cancelled' then 1 else 0 end as cancels,
 				case when p.status = 'confirmed' and p.pay_by is not null then 1 else 0 end as least,
 				case when p.status in ('confirmed', 'cancelled') and p.pay_by is not null then 1 else 0 end as most) as want
-		where count.cancels <> want.cancels
+		where count.cancels <> want.cancels and not (count.cancels < want.cancels and `+goneOfStore+`)
 			or count.pays not between want.least and want.most
 			or count.late > case p.status when 'expired' then 1 else 0 end`)
 }
@@ -137,7 +139,8 @@ func (i *Inspection) Orders(ctx context.Context, wrong func(Discrepancy)) error 
 					case when p.pay_by is null and p.verb = 'pay' then null
 						else 'until ' || (extract(epoch from o.pay_by) * 1000)::bigint end) as what
 			from orders o
-			left join purchases p on p.id = o.receipt)
+			left join purchases p on p.id = o.receipt
+			where not o.sale <@ `+gone+`)
 		select
 			coalesce(s.partition, -1), coalesce(d.sale, m.sale), 'order of ' || coalesce(d.id, m.receipt),
 			coalesce(m.what, 'none'), coalesce(d.what, 'none')
@@ -172,7 +175,7 @@ func (i *Inspection) Payments(ctx context.Context, wrong func(Discrepancy)) erro
 			from entries),
 		payouts as (
 			select distinct on (sale) sale, at, seq
-			from receipts
+			from kept
 			where verb = 'payout' and status = 'confirmed'
 			order by sale, at, seq),
 		paid as (
@@ -194,12 +197,12 @@ func (i *Inspection) Payments(ctx context.Context, wrong func(Discrepancy)) erro
 			where p.paid and p.pay_by is null
 			union all
 			select r.id, 2, r.buyer, null, t.cost
-			from receipts r
+			from kept r
 			join purchases t on t.id = r.target
 			where r.verb = 'pay' and r.quantity = 0
 			union all
 			select r.id, 1, -t.sale, r.buyer, t.cost
-			from receipts r
+			from kept r
 			join paid t on t.id = r.target
 			where r.verb = 'refund'
 				or r.verb = 'cancel' and r.unit_price > 0
@@ -209,7 +212,7 @@ func (i *Inspection) Payments(ctx context.Context, wrong func(Discrepancy)) erro
 				d.id,
 				string_agg(d.debit || ' to ' || wallet.credit || ': ' || d.amount, ', ' order by d.step) as what
 			from due d
-			join receipts r on r.id = d.id
+			join kept r on r.id = d.id
 			join sales s on s.id = r.sale
 			left join payouts o on o.sale = r.sale
 			cross join lateral (
@@ -222,10 +225,14 @@ func (i *Inspection) Payments(ctx context.Context, wrong func(Discrepancy)) erro
 		select
 			s.partition, s.id, 'entries of ' || r.status || ' ' || r.verb || ' ' || r.id,
 			coalesce(m.what, 'none'), coalesce(w.what, 'none')
-		from receipts r
+		from kept r
 		join sales s on s.id = r.sale
 		left join want w on w.id = r.id
 		left join made m on m.receipt = r.id
 		where r.verb in ('bid', 'reserve', 'claim', 'join', 'pay', 'cancel', 'refund')
-			and m.what is distinct from w.what`)
+			and m.what is distinct from w.what
+			and not (r.verb = 'reserve' and r.target is not null and `+goneOfStore+` and not exists (
+				select
+				from purchases t
+				where t.id = r.target))`)
 }

@@ -15,14 +15,15 @@ func (i *Inspection) Coupons(ctx context.Context, wrong func(Discrepancy)) error
 			select
 				r.id, r.sale,
 				concat_ws(' ', s.amount_off, 'off for', r.buyer, 'from', s.seller, 'by sale', s.id, 'valid', s.valid_from, 'to', s.valid_until) as what
-			from receipts r
+			from kept r
 			join sales s on s.id = r.sale
 			where r.verb = 'claim' and r.status = 'confirmed'),
 		made as (
 			select
 				id, sale,
 				concat_ws(' ', amount, 'off for', buyer, 'from', seller, 'by sale', sale, 'valid', valid_from, 'to', valid_until) as what
-			from coupons),
+			from coupons
+			where not sale <@ `+gone+`),
 		named as (
 			select
 				p.*, s.seller,
@@ -63,7 +64,8 @@ func (i *Inspection) Coupons(ctx context.Context, wrong func(Discrepancy)) error
 		from coupons c
 		left join purchases p on p.id = c.used_by
 		left join sales s on s.id = c.sale
-		where c.used_by is not null and p.coupon is distinct from c.id`)
+		where c.used_by is not null and p.coupon is distinct from c.id
+			and not (p.id is null and `+goneOfSeller(`c.seller`)+`)`)
 }
 
 // Notices: what was told against what became true. Whoever does not want notices
@@ -91,7 +93,7 @@ func (i *Inspection) Notices(ctx context.Context, wrong func(Discrepancy)) error
 					when 'confirmed' then p.status in ('confirmed', 'refunded', 'cancelled')
 					when 'refunded' then
 						p.cost > 0
-						and (p.status = 'refunded' or p.status = 'cancelled' and (e.back > 0 or e.changes > 0))
+						and (p.status = 'refunded' or p.status = 'cancelled' and (e.back > 0 or e.changes > 0 or `+goneOfStore+`))
 					when 'closed' then p.status = 'rejected'
 					when 'reminder' then n.at = s.starts_at - interval '24 hours' and p.at < n.at
 					else false
@@ -100,7 +102,7 @@ func (i *Inspection) Notices(ctx context.Context, wrong func(Discrepancy)) error
 			left join purchases p on p.id = n.receipt
 			left join sales s on s.id = n.sale
 			left join ends e on e.target = p.id
-			where n.word <> 'opens')
+			where n.word <> 'opens' and not n.sale <@ `+gone+`)
 		select
 			coalesce(t.partition, -1), t.sale, 'notice ' || t.id || ' to ' || t.account || ': ' || t.word || ' ' || coalesce(t.receipt::text, 'nothing'),
 			coalesce(t.status || ' ' || t.verb, 'none'), 'of him, and so'

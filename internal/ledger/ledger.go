@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,15 +37,30 @@ type Ledger struct {
 	pool   *pgxpool.Pool
 	wrapTx func(pgx.Tx) pgx.Tx
 	places places
+	eras   eras
+	ended  atomic.Int64 // sessions of the pooler that refused to write
+
+	replica *replica // nil: there is none
+	reads   coldReads
+	past    string // of a ledger that only reads at the replica: what that must have come to
 }
 
 // Options say how to reach Postgres.
 type Options struct {
 	URL      string
 	MaxConns int32 // 0: the driver's own default
+	Pooler   bool  // the URLs lead to poolers in transaction mode
 
-	// WrapTx stands between Settle and its transaction, for tests that break it.
-	WrapTx func(pgx.Tx) pgx.Tx
+	// ReplicaURL leads to a hot standby, for Cold; "": there is none. It is not asked while
+	// it may be further behind than ReplicaLag.
+	ReplicaURL string
+	ReplicaLag time.Duration
+
+	// WrapTx stands between Settle and its transaction, for tests that break it. Tune
+	// may stand anywhere between the ledger and its server.
+	WrapTx      func(pgx.Tx) pgx.Tx
+	Tune        func(*pgxpool.Config)
+	TuneReplica func(*pgxpool.Config)
 }
 
 // Open connects and checks that the server answers.
@@ -57,6 +73,22 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 		config.MaxConns = o.MaxConns
 	}
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
+	l := &Ledger{wrapTx: o.WrapTx}
+	if l.wrapTx == nil {
+		l.wrapTx = func(tx pgx.Tx) pgx.Tx { return tx }
+	}
+	if o.Pooler {
+		behindPooler(config, func() { l.ended.Add(1) })
+	} else {
+		// A session goes on refusing to write when its server was read-only as it began,
+		// though a new one may write. Postgres tells that of each session, unasked.
+		config.AfterRelease = func(c *pgx.Conn) bool {
+			return c.PgConn().ParameterStatus("default_transaction_read_only") != "on" && c.PgConn().ParameterStatus("in_hot_standby") != "on"
+		}
+	}
+	if o.Tune != nil {
+		o.Tune(config)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to Postgres: %w", err)
@@ -65,15 +97,44 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 		pool.Close()
 		return nil, fmt.Errorf("connect to Postgres: %w", err)
 	}
-	l := &Ledger{pool: pool, wrapTx: o.WrapTx}
-	if l.wrapTx == nil {
-		l.wrapTx = func(tx pgx.Tx) pgx.Tx { return tx }
+	l.pool = pool
+	if o.ReplicaURL != "" {
+		if err := l.beside(o); err != nil {
+			pool.Close()
+			return nil, err
+		}
 	}
 	return l, nil
 }
 
+// beside opens the way to the replica.
+func (l *Ledger) beside(o Options) error {
+	config, err := pgxpool.ParseConfig(o.ReplicaURL)
+	if err != nil {
+		return fmt.Errorf("read the URL of the replica: %w", err)
+	}
+	if o.MaxConns > 0 {
+		config.MaxConns = o.MaxConns
+	}
+	if o.Pooler {
+		behindPooler(config, func() {})
+	}
+	if o.TuneReplica != nil {
+		o.TuneReplica(config)
+	}
+	if l.replica, err = openReplica(l, config, o.ReplicaLag); err != nil {
+		return fmt.Errorf("open the replica: %w", err)
+	}
+	return nil
+}
+
 // Close ends every connection once it is idle.
-func (l *Ledger) Close() { l.pool.Close() }
+func (l *Ledger) Close() {
+	if l.replica != nil {
+		l.replica.close()
+	}
+	l.pool.Close()
+}
 
 // Ping says whether Postgres answers.
 func (l *Ledger) Ping(ctx context.Context) error { return l.pool.Ping(ctx) }
@@ -81,7 +142,14 @@ func (l *Ledger) Ping(ctx context.Context) error { return l.pool.Ping(ctx) }
 // snapshot runs read in one repeatable-read, read-only transaction: everything
 // it sees is of one moment.
 func (l *Ledger) snapshot(ctx context.Context, read func(pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, l.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, read)
+	return pgx.BeginTxFunc(ctx, l.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if l.past != "" {
+			if err := come(tx.QueryRow(ctx, hasCome, l.past)); err != nil {
+				return err
+			}
+		}
+		return read(tx)
+	})
 }
 
 const receiptColumns = `
@@ -102,8 +170,10 @@ func scanReceipt(row pgx.CollectableRow) (r sale.Receipt, err error) {
 	r.Verb, known = sale.ParseVerb(verb)
 	r.Status, also = sale.ParseStatus(status)
 	r.Reason, why = sale.ParseReason(reason)
-	if !known || !also || why != (r.Status == sale.Rejected) {
-		return r, fmt.Errorf("receipt %s has unknown words %q, %q, %q", r.ID, verb, status, reason)
+	if !known || !also || why != (r.Status == sale.Rejected) || !why && reason != "" {
+		// The schema lets no such words in: a later release has added them, and its
+		// processes know what they mean.
+		return r, fmt.Errorf("%w: receipt %s has words that this release does not know: %q, %q, %q", sale.ErrUnavailable, r.ID, verb, status, reason)
 	}
 	r.Fingerprint, r.At, r.PayBy = uint64(fingerprint), sale.At(at), instant(payBy)
 	return r, nil
@@ -111,20 +181,19 @@ func scanReceipt(row pgx.CollectableRow) (r sale.Receipt, err error) {
 
 // Receipt answers a settled receipt with an effect, or one that waited in vain; or
 // sale.ErrUnknown.
+//
+// Of which sale it is, and so in which era, the ID does not say: each is asked by its
+// index.
 func (l *Ledger) Receipt(ctx context.Context, id uuid.UUID) (sale.Receipt, error) {
-	rows, err := l.pool.Query(ctx, `
+	found, _, err := list(ctx, l, `
 		select `+receiptColumns+`
 		from receipts
-		where id = $1`, [16]byte(id))
-	if err != nil {
-		return sale.Receipt{}, fmt.Errorf("read receipt %s: %w", id, err)
-	}
-	r, err := pgx.CollectExactlyOneRow(rows, scanReceipt)
+		where id = $1`, []any{[16]byte(id)}, scanReceipt)
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return r, sale.ErrUnknown
 	case err != nil:
-		return r, fmt.Errorf("read receipt %s: %w", id, err)
+		return sale.Receipt{}, fmt.Errorf("read receipt %s: %w", id, err)
+	case len(found) == 0:
+		return sale.Receipt{}, sale.ErrUnknown
 	}
-	return r, nil
+	return found[0], nil
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -29,11 +30,38 @@ type books struct {
 
 func open(t testing.TB) *books {
 	t.Helper()
+	if os.Getenv("SLUICE_TEST_REPLICA") == "paused" {
+		return openBesidePaused(t)
+	}
 	l, err := Open(t.Context(), Options{URL: embeddedtest.Postgres(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.Close)
+	return furnished(t, l)
+}
+
+// openBesidePaused is open with a replica that has none of what the test writes, and
+// passes for fresh: whoever reads there what he must not, decides wrongly.
+func openBesidePaused(t testing.TB) *books {
+	t.Helper()
+	r := embeddedtest.Replicated(t)
+	l, err := Open(t.Context(), Options{URL: r.Primary, ReplicaURL: r.URL, ReplicaLag: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	for deadline := time.Now().Add(time.Minute); l.replica.past() == ""; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the replica is never fit")
+		}
+	}
+	r.Do(`select pg_wal_replay_pause()`)
+	return furnished(t, l)
+}
+
+func furnished(t testing.TB, l *Ledger) *books {
+	t.Helper()
 	b := &books{l, t, t.Context(), 0}
 	b.must(l.EnsurePartitions(b.ctx, parts))
 	sellers, err := l.CreateAccounts(b.ctx, "seller", 1, 0)

@@ -21,7 +21,11 @@ var rowsFlag = flag.Int("rows", 100_000, "rows of everything that BenchmarkLists
 func BenchmarkLists(b *testing.B) {
 	few, many := open(b), open(b)
 	few.fill(1000)
-	many.fill(*rowsFlag)
+	rows := *rowsFlag
+	if testing.Short() {
+		rows = min(rows, 3000)
+	}
+	many.fill(rows)
 	now := sale.At(time.Now())
 	run := func(name string, least int, list func(l *books) (int, error)) {
 		b.Run(name, func(b *testing.B) {

@@ -32,7 +32,7 @@ type SaleCursor struct {
 // Slots of a store are in no such list: Slots has them.
 type SaleFilter struct {
 	Kind       sale.Kind
-	State      sale.Shown // by time, as sale.Sale.ShownAt has it
+	State      sale.Shown // by time, as sale.Stand.Shown has it
 	Seller     int64
 	Order      SaleOrder
 	Descending bool
@@ -66,10 +66,18 @@ const onePlan = `
 // list runs the query of a list, and answers the now() that it has seen.
 func list[T any](ctx context.Context, l *Ledger, query string, args []any, scan pgx.RowToFunc[T]) (found []T, now sale.Instant, err error) {
 	questions := &pgx.Batch{} // one transaction, so now() is the same in both
+	if l.past != "" {
+		questions.Queue(hasCome, l.past)
+	}
 	questions.Queue(onePlan)
 	questions.Queue(query, args...)
 	answers := l.pool.SendBatch(ctx, questions)
 	defer answers.Close()
+	if l.past != "" {
+		if err := come(answers.QueryRow()); err != nil {
+			return nil, 0, err
+		}
+	}
 	var at time.Time
 	if err := answers.QueryRow().Scan(&at, nil, nil, nil); err != nil {
 		return nil, 0, err
@@ -87,6 +95,7 @@ func list[T any](ctx context.Context, l *Ledger, query string, args []any, scan 
 //
 //	all              sales_by_opening, sales_by_closing
 //	in a state       shown_by_opening, …_by_closing
+//	suspended        sales_suspended, of which there are few
 //	of a kind        sales_of_kind_by_opening, …, shown_of_kind_by_opening, …
 //	of a seller      sales_of_seller_by_opening, …, shown_of_seller_by_opening, …, in each kind
 func (f SaleFilter) query() (string, []any) {
@@ -96,7 +105,7 @@ func (f SaleFilter) query() (string, []any) {
 	if f.Seller != 0 {
 		q.add(`s.seller = %s`, f.Seller)
 		if f.Kind == "" {
-			kinds = []sale.Kind{sale.Auction, sale.Reservation, sale.Coupon, sale.Event}
+			kinds = sale.Kinds
 		}
 	}
 	column := `s.opens_at`
@@ -119,8 +128,8 @@ func (f SaleFilter) query() (string, []any) {
 // conditions, are of one of these kinds ("": any), and are in that state, if it is
 // not "".
 //
-// The state is that of the moment, as sale.Sale.ShownAt has it; the index knows the
-// one of the last settlement. So beside those that the index has in the state there
+// The state is that of the moment, as sale.Stand.Shown has it; the index knows the
+// one of the last settlement, and of a suspended sale the one that it would have. So beside those that the index has in the state there
 // are strays: sales that time has moved on, and no tick yet. They are few, unless
 // the scheduler is dead. Then a list has of the strays the ones it looks at first.
 func (c *conditions) sales(kinds []sale.Kind, state sale.Shown, order string) (string, []any) {
@@ -138,7 +147,12 @@ func (c *conditions) sales(kinds []sale.Kind, state sale.Shown, order string) (s
 			where += `
 			and s.kind = ` + literal(kind)
 		}
-		if state != "" {
+		switch state {
+		case "":
+		case sale.ShownSuspended:
+			where += `
+			and s.suspended`
+		default:
 			where += `
 			and s.shown = ` + literal(state)
 		}
@@ -167,7 +181,7 @@ func (c *conditions) sales(kinds []sale.Kind, state sale.Shown, order string) (s
 			union all`) + `) as s` + order, c.args
 }
 
-// shownNow is sale.Sale.ShownAt in SQL. A case, because the planner takes a chance of
+// shownNow is sale.Stand.Shown in SQL. A case, because the planner takes a chance of
 // one in two for it whatever its statistics say: they do not know that a sale which is
 // shown as open most likely is, and it would rather read all and sort.
 func shownNow(state sale.Shown) string {
@@ -175,6 +189,7 @@ func shownNow(state sale.Shown) string {
 	return `case
 				when s.opens_at > now() then ` + is(sale.ShownScheduled) + `
 				when s.closes_at <= now() then ` + is(sale.ShownClosed) + `
+				when s.suspended then ` + is(sale.ShownSuspended) + `
 				when s.free = 0 then ` + is(sale.ShownSoldOut) + `
 				else ` + is(sale.ShownOpen) + ` end`
 }

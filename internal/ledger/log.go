@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"sluice/internal/sale"
@@ -52,6 +55,62 @@ func (l *Ledger) BatchesAfter(ctx context.Context, p int, after sale.EntryID, li
 		return nil, fmt.Errorf("read batches of partition %d: %w", p, err)
 	}
 	return batches, nil
+}
+
+// Rejections shows the requests of partition p that were rejected since that moment of
+// stream time, page by page, the latest first and each once: as the log tells them,
+// which is where they stand alone. What was asked again under the same receipt, and
+// granted, is left out. It looks at the last requests only, at about most of them.
+func (l *Ledger) Rejections(ctx context.Context, p int, since sale.Instant, most int, show func([]sale.Receipt) error) error {
+	told := map[uuid.UUID]bool{}
+	before := sale.EntryID{At: math.MaxInt64}
+	for len(told) < most {
+		rows, err := l.pool.Query(ctx, `
+			select last_ms, last_no, entries, outcomes
+			from batches
+			where partition = $1 and (last_ms, last_no) < ($2, $3) and last_ms >= $4
+			order by last_ms desc, last_no desc
+			limit $5`, p, before.At, before.No, since, pageOfLog)
+		if err != nil {
+			return fmt.Errorf("read rejections of partition %d: %w", p, err)
+		}
+		batches, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b sale.Batch, err error) {
+			var entries, outcomes []byte
+			if err := row.Scan(&b.Last.At, &b.Last.No, &entries, &outcomes); err != nil {
+				return b, err
+			}
+			var faults [2]error
+			b.Entries, faults[0] = sale.DecodeEntries(entries)
+			b.Outcomes, faults[1] = sale.DecodeOutcomes(outcomes)
+			if len(b.Outcomes) != len(b.Entries) {
+				faults[1] = errors.Join(faults[1], fmt.Errorf("%d entries, %d outcomes", len(b.Entries), len(b.Outcomes)))
+			}
+			return b, errors.Join(faults[:]...)
+		})
+		if err != nil {
+			return fmt.Errorf("read rejections of partition %d: %w", p, err)
+		}
+		if len(batches) == 0 {
+			return nil
+		}
+		before = batches[len(batches)-1].Last
+		var page []sale.Receipt
+		for _, b := range batches {
+			for i, e := range slices.Backward(b.Entries) {
+				if e.Receipt == uuid.Nil || told[e.Receipt] {
+					continue
+				}
+				told[e.Receipt] = true
+				if o := b.Outcomes[i]; o.Status == sale.Rejected && !o.Stands {
+					page = append(page, e.Settled(o))
+				}
+			}
+		}
+		if err := show(page); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // TrimBatches forgets batches settled before that moment, at most limit of them,

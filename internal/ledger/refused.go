@@ -6,8 +6,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// RefusesData says that err is Postgres refusing what it was told to write: the
-// same statement will be refused again, however often it is sent. It names the few
+// RefusesData says that err is Postgres refusing what it was told to write, or the
+// ledger in its place (Impossible): the same will be refused again, however often it is
+// sent. It names the few
 // kinds of refusal that a value can cause; whatever else goes wrong, known or not,
 // is a matter of the server, the way to it or its schema, and ends.
 //
@@ -15,6 +16,9 @@ import (
 // missing privilege says that schema and program do not fit, and is as true of
 // every other request.
 func RefusesData(err error) bool {
+	if impossible := (*Impossible)(nil); errors.As(err, &impossible) {
+		return true
+	}
 	var refusal *pgconn.PgError
 	if !errors.As(err, &refusal) || len(refusal.Code) != 5 {
 		return false

@@ -17,7 +17,7 @@ const saleColumns = `
 	s.id, s.kind, s.partition, s.seller, s.title, s.description, s.price_policy, s.start_price, s.price_drop, s.price_rate, s.price_period_ms,
 	s.per_buyer_limit, s.opens_at, s.closes_at, s.payout_at, s.show_stock,
 	s.hold_ms, s.line_most, s.max_bypass, s.amount_off, s.valid_from, s.valid_until, coalesce(s.store, 0), s.starts_at,
-	s.phase, s.stock, s.free, s.held, s.sold, s.waiting, s.paid_out`
+	s.phase, s.stock, s.free, s.held, s.sold, s.waiting, s.paid_out, s.suspended`
 
 // escrowOf is the wallet that keeps what buyers paid for a sale.
 func escrowOf(id int64) int64 { return -id }
@@ -30,7 +30,7 @@ func scanStand(row pgx.CollectableRow) (*sale.Stand, error) {
 	if err := row.Scan(&s.ID, &s.Kind, &s.Partition, &s.Seller, &s.Title, &s.Description, &s.Price.Policy, &s.Price.Start, &s.Price.Drop, &s.Price.Rate, &period,
 		&s.Limit, &opens, &closes, &payout, &s.ShowStock,
 		&hold, &s.LineMost, &s.MaxBypass, &s.AmountOff, &validFrom, &validUntil, &s.Store, &starts,
-		&s.Phase, &s.Stock, &s.Free, &s.Held, &s.Sold, &s.Waiting, &s.PaidOut); err != nil {
+		&s.Phase, &s.Stock, &s.Free, &s.Held, &s.Sold, &s.Waiting, &s.PaidOut, &s.Suspended); err != nil {
 		return nil, err
 	}
 	s.Escrow = escrowOf(s.ID)
@@ -137,17 +137,27 @@ func eachUnits(ctx context.Context, tx pgx.Tx, sales []int64, has func(sale, buy
 // eachPlace gives the sales of state their holds and their lines, in order, from
 // the receipts.
 func eachPlace(ctx context.Context, tx pgx.Tx, state sale.State) error {
+	live, err := liveReceipts(ctx, tx, state)
+	if err == nil {
+		place(state, live)
+	}
+	return err
+}
+
+// liveReceipts answers those that are held, or wait.
+func liveReceipts(ctx context.Context, tx pgx.Tx, state sale.State) ([]sale.Receipt, error) {
 	rows, err := tx.Query(ctx, `
 		select `+receiptColumns+`
 		from receipts
 		where sale = any($1) and status in ('held', 'waiting')`, slices.Collect(maps.Keys(state)))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	live, err := pgx.CollectRows(rows, scanReceipt)
-	if err != nil {
-		return err
-	}
+	return pgx.CollectRows(rows, scanReceipt)
+}
+
+// place puts them among the holds, and into the lines, of their sales.
+func place(state sale.State, live []sale.Receipt) {
 	for _, r := range live {
 		switch s := state[r.Sale]; r.Status {
 		case sale.Held:
@@ -160,5 +170,4 @@ func eachPlace(ctx context.Context, tx pgx.Tx, state sale.State) error {
 		slices.SortFunc(s.Holds, sale.Place.Compare)
 		slices.SortFunc(s.Line, sale.Place.Compare)
 	}
-	return nil
 }

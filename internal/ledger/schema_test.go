@@ -60,6 +60,8 @@ func TestSchemaSaysWhatIsImpossible(t *testing.T) {
 		"an auction with a line":    `update sales set line_most = 1`,
 		"an auction of coupons":     `update sales set amount_off = 1`,
 		"an auction of seats":       `update sales set starts_at = closes_at`,
+		"suspended and never was":   `update sales set suspended = true`,
+		"suspended before it opens": `update sales set suspended = true, suspensions = 1, phase = 'scheduled'`,
 	})
 }
 

@@ -26,8 +26,10 @@ type stage struct {
 	sales    []int64
 }
 
-func newStage(t testing.TB) *stage {
-	st := &stage{books: open(t), opens: sale.At(time.Now()), receipts: map[uuid.UUID]sale.Receipt{}}
+func newStage(t testing.TB) *stage { return newStageOver(open(t)) }
+
+func newStageOver(b *books) *stage {
+	st := &stage{books: b, opens: sale.At(time.Now()), receipts: map[uuid.UUID]sale.Receipt{}}
 	var err error
 	st.mark, err = st.Lead(st.ctx, 0, "test")
 	st.must(err)

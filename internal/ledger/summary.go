@@ -51,7 +51,7 @@ func (l *Ledger) Summary(ctx context.Context, id int64) (sum Summary, err error)
 			where id = $1`, id).Scan(&now, &sum.Revenue); err != nil {
 			return err
 		}
-		sum.State = s.ShownAt(sale.At(now), s.Free)
+		sum.State = s.Shown(sale.At(now))
 		if err := sum.receipts(ctx, tx); err != nil {
 			return err
 		}

@@ -91,7 +91,7 @@ func TestRejectionsAreCountedOnce(t *testing.T) {
 		Decision: sale.Decision{Outcomes: []sale.Outcome{
 			{Status: sale.Rejected, Reason: sale.UnknownSale}, {Status: sale.Rejected, Reason: sale.SoldOut, Stands: true},
 		}},
-	})
+	}, &eras{})
 	if w.rejections(); len(w.rows) != 0 {
 		t.Error("they are counted")
 	}

@@ -119,7 +119,7 @@ func (t *TopUp) transfer(ctx context.Context, tx pgx.Tx, account int64) error {
 type Line struct {
 	ID      int64
 	At      sale.Instant
-	Kind    string    // topup, or the verb that moved them; a sale without refund window pays its seller by what is bought
+	Kind    string    // topup, or the verb that moved them, or dropped when its receipt is not kept any more; a sale without refund window pays its seller by what is bought
 	Receipt uuid.UUID // of that request; uuid.Nil of a topup
 	Amount  int64     // points; negative when they left the wallet
 }
@@ -128,11 +128,7 @@ type Line struct {
 // the line with that ID, or from the newest on when before is 0.
 func (l *Ledger) Statement(ctx context.Context, wallet, before int64, limit int) ([]Line, error) {
 	query, args := statement(wallet, before, limit)
-	rows, err := l.pool.Query(ctx, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read statement of wallet %d: %w", wallet, err)
-	}
-	lines, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (n Line, err error) {
+	lines, _, err := list(ctx, l, query, args, func(row pgx.CollectableRow) (n Line, err error) {
 		var at time.Time
 		err = row.Scan(&n.ID, &at, &n.Kind, (*[16]byte)(&n.Receipt), &n.Amount)
 		n.At = sale.At(at)
@@ -151,7 +147,7 @@ func statement(wallet, before int64, limit int) (string, []any) {
 	}
 	return `
 		select
-			e.id, e.at, coalesce(r.verb, 'topup'),
+			e.id, e.at, case when e.receipt is null then 'topup' else coalesce(r.verb, 'dropped') end,
 			coalesce(e.receipt, '00000000-0000-0000-0000-000000000000'), e.amount
 		from (
 			(select id, at, receipt, -amount as amount

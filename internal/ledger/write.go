@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -15,9 +16,14 @@ import (
 
 // write records the decision, one set-based statement per table, none for what the
 // batch does not have.
-func write(ctx context.Context, tx pgx.Tx, b *sale.Batch) error {
-	w := newWrites(b)
-	w.receipts()
+func write(ctx context.Context, tx pgx.Tx, b *sale.Batch, eras *eras) error {
+	w := newWrites(b, eras)
+	if err := w.acrossSales(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	if err := w.receipts(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
 	w.transfers()
 	w.coupons()
 	w.sales()
@@ -50,14 +56,15 @@ type writes struct {
 	batch   *sale.Batch
 	changed []sale.Receipt          // all of them, as they stand now
 	last    map[uuid.UUID]sale.Move // of every receipt that moved
+	eras    *eras
 
 	statements pgx.Batch
 	rows       []int
 	fewer      map[int]bool // statements that may touch fewer
 }
 
-func newWrites(b *sale.Batch) *writes {
-	w := &writes{batch: b, changed: b.Receipts(), last: make(map[uuid.UUID]sale.Move, len(b.Effects.Moves)), fewer: map[int]bool{}}
+func newWrites(b *sale.Batch, eras *eras) *writes {
+	w := &writes{batch: b, eras: eras, changed: b.Receipts(), last: make(map[uuid.UUID]sale.Move, len(b.Effects.Moves)), fewer: map[int]bool{}}
 	for _, m := range b.Effects.Moves {
 		w.last[m.Receipt.ID] = m
 	}
@@ -92,47 +99,69 @@ func (w *writes) since(r sale.Receipt) sale.Instant {
 	return r.At
 }
 
-// receipts moves those that stood before, and adds those of the batch. What it
-// gave up may be taken in the same batch, such as a coupon: so it is given up
-// first.
-func (w *writes) receipts() {
-	var moved, fresh receiptRows
+// receipts moves those that stood before, and adds those of the batch, each in the
+// table of its era. What it gave up may be taken in the same batch, such as a coupon:
+// so it is given up first.
+func (w *writes) receipts() error {
+	moved, fresh := map[era]*receiptRows{}, map[era]*receiptRows{}
 	for _, r := range w.changed {
 		_, went := w.last[r.ID]
 		if r.Status == sale.Rejected && !went {
 			continue
 		}
-		if _, ok := w.settled(r.ID); ok {
-			moved.add(r)
-		} else {
-			fresh.add(r)
+		e, kept := w.eras.of(r.Sale)
+		if !kept {
+			return &Impossible{r.ID, fmt.Sprintf("is of sale %d, whose receipts are not kept", r.Sale)}
+		}
+		rows := fresh
+		before, ok := w.settled(r.ID)
+		if ok {
+			rows = moved
+		}
+		if rows[e] == nil {
+			rows[e] = &receiptRows{}
+		}
+		rows[e].add(r)
+		if ok {
+			rows[e].was = append(rows[e].was, before.Status.String())
 		}
 	}
-	w.add(len(moved.ids), `
-		update receipts
-		set status = m.status,
-			reason = m.reason,
-			unit_price = m.unit_price,
-			pay_by = m.pay_by,
-			passed = m.passed
-		from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::bigint[])
-			as m (id, status, reason, unit_price, pay_by, passed)
-		where receipts.id = m.id`,
-		moved.ids, moved.statuses, moved.reasons, moved.prices, moved.payBys, moved.passed)
-	w.add(len(fresh.ids), `
-		insert into receipts (
-			id, sale, buyer, verb, quantity, unit_price, discount, status, reason, pay_by, passed, target, coupon, fingerprint, seq, at)
-		select
-			id, sale, buyer, verb, quantity, unit_price, coalesce(discount, 0), status, coalesce(reason, ''), pay_by, coalesce(passed, 0),
-			nullif(target, '00000000-0000-0000-0000-000000000000'), nullif(coupon, '00000000-0000-0000-0000-000000000000'),
-			fingerprint, seq, at
-		from unnest(
-			$1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[],
-			$9::text[], $10::timestamptz[], $11::bigint[], $12::uuid[], $13::uuid[], $14::bigint[], $15::bigint[], $16::timestamptz[])
-			as r (id, sale, buyer, verb, quantity, unit_price, discount, status,
-				reason, pay_by, passed, target, coupon, fingerprint, seq, at)`,
-		fresh.ids, fresh.sales, fresh.buyers, fresh.verbs, fresh.quantities, fresh.prices, orNone(fresh.discounts), fresh.statuses,
-		orNone(fresh.reasons), orNone(fresh.payBys), orNone(fresh.passed), orNone(fresh.targets), orNone(fresh.coupons), fresh.fingerprints, fresh.seqs, fresh.ats)
+	for _, e := range inOrder(moved) {
+		rows := moved[e]
+		w.add(len(rows.ids), `
+			update `+e.table()+` as receipts
+			set status = m.status,
+				reason = m.reason,
+				unit_price = m.unit_price,
+				pay_by = m.pay_by,
+				passed = m.passed
+			from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::text[])
+				as m (id, status, reason, unit_price, pay_by, passed, sale, was)
+			where receipts.id = m.id and receipts.sale = m.sale and receipts.status = m.was`,
+			rows.ids, rows.statuses, rows.reasons, rows.prices, rows.payBys, rows.passed, rows.sales, rows.was)
+	}
+	for _, e := range inOrder(fresh) {
+		rows := fresh[e]
+		w.add(len(rows.ids), `
+			insert into `+e.table()+` (
+				id, sale, buyer, verb, quantity, unit_price, discount, status, reason, pay_by, passed, target, coupon, fingerprint, seq, at)
+			select
+				id, sale, buyer, verb, quantity, unit_price, coalesce(discount, 0), status, coalesce(reason, ''), pay_by, coalesce(passed, 0),
+				nullif(target, '00000000-0000-0000-0000-000000000000'), nullif(coupon, '00000000-0000-0000-0000-000000000000'),
+				fingerprint, seq, at
+			from unnest(
+				$1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[],
+				$9::text[], $10::timestamptz[], $11::bigint[], $12::uuid[], $13::uuid[], $14::bigint[], $15::bigint[], $16::timestamptz[])
+				as r (id, sale, buyer, verb, quantity, unit_price, discount, status,
+					reason, pay_by, passed, target, coupon, fingerprint, seq, at)`,
+			rows.ids, rows.sales, rows.buyers, rows.verbs, rows.quantities, rows.prices, orNone(rows.discounts), rows.statuses,
+			orNone(rows.reasons), orNone(rows.payBys), orNone(rows.passed), orNone(rows.targets), orNone(rows.coupons), rows.fingerprints, rows.seqs, rows.ats)
+	}
+	return nil
+}
+
+func inOrder(rows map[era]*receiptRows) []era {
+	return slices.SortedFunc(maps.Keys(rows), func(a, b era) int { return cmp.Compare(a.first, b.first) })
 }
 
 // orNone answers no column when nothing is in it: unnest reads it as nulls then,
@@ -148,7 +177,7 @@ func orNone[T comparable](column []T) []T {
 // receiptRows is receipts as columns.
 type receiptRows struct {
 	ids, targets, coupons                                                    [][16]byte
-	verbs, statuses, reasons                                                 []string
+	verbs, statuses, reasons, was                                            []string
 	sales, buyers, quantities, prices, discounts, passed, fingerprints, seqs []int64
 	ats                                                                      []time.Time
 	payBys                                                                   []*time.Time
@@ -213,40 +242,56 @@ func (w *writes) coupons() {
 			as c (id, sale, buyer, seller, amount, valid_from, valid_until)`,
 		claimed, sales, buyers, sellers, amounts, froms, untils)
 
-	var changed, users [][16]byte
+	var changed, users, were [][16]byte
 	for _, c := range w.batch.Effects.Coupons {
 		changed, users = append(changed, c.Coupon), append(users, c.UsedBy)
+		were = append(were, w.batch.Facts.Coupons[c.Coupon].UsedBy)
 	}
 	w.add(len(changed), `
 		update coupons
 		set used_by = nullif(c.used_by, '00000000-0000-0000-0000-000000000000')
-		from unnest($1::uuid[], $2::uuid[]) as c (id, used_by)
-		where coupons.id = c.id`, changed, users)
+		from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as c (id, used_by, was)
+		where coupons.id = c.id and coupons.used_by is not distinct from nullif(c.was, '00000000-0000-0000-0000-000000000000')`,
+		changed, users, were)
 }
 
 // sales moves the counters. A refund window keeps its length when the sale closes
 // later.
 func (w *writes) sales() {
+	var ids, free, held, sold, stock, waiting, revenue []int64
+	var phases []string
+	var closesAt, payoutAt []time.Time
+	var paidOut, suspended []bool
 	for _, s := range w.batch.Effects.Sales {
 		if !s.Changed {
 			continue
 		}
-		w.add(1, `
-			update sales
-			set free = free + $2,
-				held = held + $3,
-				sold = sold + $4,
-				stock = stock + $5,
-				waiting = waiting + $6,
-				revenue = revenue + $7,
-				phase = $8,
-				paid_out = $9,
-				closes_at = $10,
-				payout_at = $11
-			where id = $1`,
-			s.Sale, s.Free, s.Held, s.Sold, s.Stock, s.Waiting, s.Revenue, s.Phase, s.PaidOut,
-			s.ClosesAt.Time(), s.ClosesAt.Add(w.batch.State[s.Sale].RefundWindow).Time())
+		ids, free, held, sold = append(ids, s.Sale), append(free, s.Free), append(held, s.Held), append(sold, s.Sold)
+		stock, waiting, revenue = append(stock, s.Stock), append(waiting, s.Waiting), append(revenue, s.Revenue)
+		phases, paidOut, suspended = append(phases, string(s.Phase)), append(paidOut, s.PaidOut), append(suspended, s.Suspended)
+		closesAt = append(closesAt, s.ClosesAt.Time())
+		payoutAt = append(payoutAt, s.ClosesAt.Add(w.batch.State[s.Sale].RefundWindow).Time())
 	}
+	w.add(len(ids), `
+		update sales
+		set free = sales.free + c.free,
+			held = sales.held + c.held,
+			sold = sales.sold + c.sold,
+			stock = sales.stock + c.stock,
+			waiting = sales.waiting + c.waiting,
+			revenue = sales.revenue + c.revenue,
+			phase = c.phase,
+			paid_out = c.paid_out,
+			closes_at = c.closes_at,
+			payout_at = c.payout_at,
+			suspended = c.suspended,
+			suspensions = suspensions + (c.suspended and not sales.suspended)::int
+		from unnest(
+			$1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+			$8::text[], $9::boolean[], $10::timestamptz[], $11::timestamptz[], $12::boolean[])
+			as c (sale, free, held, sold, stock, waiting, revenue, phase, paid_out, closes_at, payout_at, suspended)
+		where sales.id = c.sale`,
+		ids, free, held, sold, stock, waiting, revenue, phases, paidOut, closesAt, payoutAt, suspended)
 }
 
 // notices tells everybody who wants to know. Accounts are asked by accounts_silent,

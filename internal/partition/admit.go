@@ -4,9 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"sluice/internal/sale"
 )
@@ -28,104 +27,129 @@ type Limits struct {
 	Rate    float64 // requests per second of one buyer in one partition; 0: no limit
 	Burst   int     // requests a buyer may send at once before Rate holds
 	Backlog int64   // requests that may be queued in one partition
+
+	// The turn that a refusal as overloaded has promised the one who asks now; 0: none.
+	Turn sale.Instant
 }
 
 // Admit appends request r to the stream of partition p, once: a second call
 // under the same receipt answers where that stands. A *sale.Refusal says why it
-// was not admitted, and that nothing remains of it.
+// was not admitted, and that nothing remains of it. ErrForgotten when only Postgres
+// can tell whether there is such a receipt.
 func (s *Store) Admit(ctx context.Context, p int, r sale.Request, gate Gate, limits Limits) (sale.Standing, error) {
-	queued := sale.Receipt{ID: r.Receipt, Verb: r.Verb, Sale: r.Sale, Buyer: r.Buyer, Quantity: r.Quantity,
-		Target: r.Target, Coupon: r.Coupon, Fingerprint: r.Sum(), Status: sale.Queued}
-	var interval, ahead int64
-	if limits.Rate > 0 && r.Buyer != 0 {
-		interval = int64(float64(time.Second/time.Microsecond) / limits.Rate)
-		ahead = interval * int64(max(limits.Burst, 1))
+	origin := "fresh"
+	if r.Buyer != 0 && sale.Keyed(r.Receipt) { // of a tick Postgres is asked when it is settled
+		origin = "keyed"
 	}
-	keys := []string{slot(p), streamKey(p), receiptKey(p, r.Receipt), rejectedKey(p, 0), rejectedKey(p, 1),
-		saleKey(p, r.Sale), paceKey(p, r.Buyer)}
-	answer, err := s.run(ctx, s.requests, "admit", keys,
-		r.Receipt[:], recordFromVerb(queued), r.Encode(), string(gate), interval, ahead, limits.Backlog)
+	return s.admit(ctx, p, r, gate, limits, origin)
+}
+
+// AdmitFresh is Admit of a request whose receipt Postgres has not.
+func (s *Store) AdmitFresh(ctx context.Context, p int, r sale.Request, gate Gate, limits Limits) (sale.Standing, error) {
+	return s.admit(ctx, p, r, gate, limits, "fresh")
+}
+
+func (s *Store) admit(ctx context.Context, p int, r sale.Request, gate Gate, limits Limits, origin string) (sale.Standing, error) {
+	queued := queuedReceipt(r)
+	one := newAdmitting(p, r, queued, gate, limits, origin)
+	err := s.desks[p].admission.put(ctx, one)
+	if err == nil {
+		err = one.err
+	}
 	if err != nil {
 		return sale.Standing{}, fmt.Errorf("admit %s: %w", r.Receipt, err)
 	}
-	words, ok := answer.([]any)
-	if !ok || len(words) == 0 {
-		return sale.Standing{}, unknown("admit", answer)
-	}
-	switch code := sale.Code(text(words[0])); {
-	case code == "queued" && len(words) == 5:
-		queued.Seq, queued.At = number(words[1]), sale.Instant(number(words[2]))
-		return standing(queued, number(words[3]), number(words[4])), nil
-	case code == "known" && len(words) == 4:
-		receipt, err := parseRecord(r.Receipt, text(words[1]))
+	code, rest, _ := strings.Cut(one.answer, " ")
+	switch code := sale.Code(code); code {
+	case "queued":
+		number, left, _ := strings.Cut(rest, " ")
+		var ok [2]bool
+		queued.Seq, ok[0] = count(number)
+		queued.At = one.stand.now
+		one.stand.applied = sale.EntryID{} // whatever it says, this is behind it
+		found := s.standing(queued, one.stand)
+		if found.Left, ok[1] = count(left); !ok[0] || !ok[1] || queued.Seq <= 0 || queued.At <= 0 {
+			return sale.Standing{}, unknown("admit", one.answer)
+		}
+		return found, nil
+	case "forgotten":
+		return sale.Standing{}, ErrForgotten
+	case "known":
+		receipt, err := parseRecord(r.Receipt, rest)
 		if err != nil {
 			return sale.Standing{}, err
 		}
 		if receipt.Fingerprint != queued.Fingerprint {
 			return sale.Standing{}, &sale.Refusal{Code: sale.RefusedMismatch}
 		}
-		found := standing(receipt, number(words[2]), number(words[3]))
+		found := s.standing(receipt, one.stand)
 		found.Known = true
 		return found, nil
-	case len(words) <= 2:
-		switch code {
-		case sale.RefusedUnknownSale, sale.RefusedNotOpen, sale.RefusedClosed, sale.RefusedSoldOut,
-			sale.RefusedRate, sale.RefusedOverload, sale.RefusedLoading, sale.RefusedEarly:
-			refusal := &sale.Refusal{Code: code}
-			if len(words) == 2 {
-				refusal.RetryAfter = time.Duration(number(words[1])) * time.Millisecond
-			}
-			return sale.Standing{}, refusal
+	case sale.RefusedUnknownSale, sale.RefusedNotOpen, sale.RefusedClosed, sale.RefusedSuspended, sale.RefusedSoldOut,
+		sale.RefusedRate, sale.RefusedOverload, sale.RefusedLoading, sale.RefusedEarly:
+		refusal := &sale.Refusal{Code: code}
+		wait, turn, _ := strings.Cut(rest, " ")
+		refusal.RetryAfter = time.Duration(number(wait)) * time.Millisecond
+		refusal.Turn = sale.Instant(number(turn))
+		return sale.Standing{}, refusal
+	}
+	return sale.Standing{}, unknown("admit", one.answer)
+}
+
+// termsOf answers on what terms r is let in, as the script wants them.
+func termsOf(r sale.Request, gate Gate, limits Limits, origin string) string {
+	var interval, ahead int64
+	if limits.Rate > 0 && r.Buyer != 0 {
+		interval = int64(float64(time.Second/time.Microsecond) / limits.Rate)
+		ahead = interval * int64(max(limits.Burst, 1))
+	}
+	b := append(make([]byte, 0, 64), gate...)
+	for _, n := range [...]int64{interval, ahead, limits.Backlog} {
+		b = strconv.AppendInt(append(b, ' '), n, 10)
+	}
+	b = append(append(b, ' '), origin...)
+	return string(strconv.AppendInt(append(b, ' '), int64(limits.Turn), 10))
+}
+
+// admitting is a request at the door: its keys, what the script wants of it, and the
+// answer.
+type admitting struct {
+	receipt, sale, pace   string
+	id, short             string
+	record, terms, answer string
+	form                  []byte
+	stand                 stand
+	err                   error
+}
+
+// newAdmitting is r at the door of partition p, to be queued as that receipt.
+func newAdmitting(p int, r sale.Request, queued sale.Receipt, gate Gate, limits Limits, origin string) *admitting {
+	return &admitting{
+		receipt: receiptKey(p, r.Receipt), sale: saleKey(p, r.Sale), pace: paceKey(p, r.Buyer),
+		id: string(r.Receipt[:]), short: shortID(r.Receipt), record: recordFromVerb(queued), form: r.Encode(), terms: termsOf(r, gate, limits, origin),
+	}
+}
+
+// queuedReceipt is that of r when it is queued, but for its number and time.
+func queuedReceipt(r sale.Request) sale.Receipt {
+	return sale.Receipt{ID: r.Receipt, Verb: r.Verb, Sale: r.Sale, Buyer: r.Buyer, Quantity: r.Quantity,
+		Target: r.Target, Coupon: r.Coupon, Fingerprint: r.Sum(), Status: sale.Queued}
+}
+
+// admitAll puts requests to partition p.
+func (s *Store) admitAll(ctx context.Context, p int, requests []*admitting) {
+	n := len(requests)
+	keys, args := make([]string, 4+3*n), make([]any, 5*n)
+	keys[0], keys[1], keys[2], keys[3] = slot(p), streamKey(p), rejectedKey(p, 0), rejectedKey(p, 1)
+	for i, r := range requests {
+		keys[4+i], keys[4+n+i], keys[4+2*n+i] = r.receipt, r.sale, r.pace
+		args[i], args[n+i], args[2*n+i], args[3*n+i], args[4*n+i] = r.id, r.short, r.record, r.form, r.terms
+	}
+	answer, err := s.run(ctx, s.base, "admit", keys, args...)
+	lines, stand, err := together("admit", answer, err, n, true)
+	for i, r := range requests {
+		if r.err, r.stand = err, stand; err == nil {
+			r.answer = lines[i]
 		}
 	}
-	return sale.Standing{}, unknown("admit", answer)
-}
-
-// Receipt answers where a receipt stands, or sale.ErrUnknown when Redis does not
-// remember it.
-func (s *Store) Receipt(ctx context.Context, p int, id uuid.UUID) (sale.Standing, error) {
-	answer, err := s.run(ctx, s.requests, "receipt",
-		[]string{slot(p), receiptKey(p, id), rejectedKey(p, 0), rejectedKey(p, 1)}, id[:])
-	if err != nil {
-		return sale.Standing{}, fmt.Errorf("read receipt %s: %w", id, err)
-	}
-	words, ok := answer.([]any)
-	if !ok || len(words) != 3 {
-		return sale.Standing{}, unknown("receipt", answer)
-	}
-	line := text(words[0])
-	if line == "" {
-		return sale.Standing{}, sale.ErrUnknown
-	}
-	receipt, err := parseRecord(id, line)
-	if err != nil {
-		return sale.Standing{}, err
-	}
-	return standing(receipt, number(words[1]), number(words[2])), nil
-}
-
-func standing(r sale.Receipt, appliedSeq, drain int64) sale.Standing {
-	found := sale.Standing{Receipt: r, Drain: float64(drain)}
-	if r.Status == sale.Queued {
-		found.Ahead = max(r.Seq-appliedSeq-1, 0)
-	}
-	return found
-}
-
-// text and number read an answer's word, whichever of the two forms it has.
-// Anything else is "" and 0, which the callers' contracts do not have.
-func text(word any) string {
-	s, _ := word.(string)
-	return s
-}
-
-func number(word any) int64 {
-	switch n := word.(type) {
-	case int64:
-		return n
-	case string:
-		i, _ := strconv.ParseInt(n, 10, 64)
-		return i
-	}
-	return 0
 }

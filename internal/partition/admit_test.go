@@ -68,7 +68,8 @@ func wantRefusal(t *testing.T, err error, code sale.Code) time.Duration {
 	return refusal.RetryAfter
 }
 
-// TestRefusals: each leaves no receipt, no entry, no number and no pace behind.
+// TestRefusals: each leaves no receipt, no entry, no number and no pace behind. Of an
+// overload the partition knows how many turns it has promised.
 func TestRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
 		stand  *sale.Stand
@@ -87,6 +88,7 @@ func TestRefusals(t *testing.T) {
 		}), Selling, unlimited, sale.RefusedSoldOut, false},
 		"all gone":   {lamp(func(s *sale.Stand) { s.Free, s.Sold = 0, 10 }), Selling, unlimited, sale.RefusedSoldOut, false},
 		"early tick": {lamp(nil), From(sale.At(time.Now().Add(time.Minute))), unlimited, sale.RefusedEarly, true},
+		"suspended":  {lamp(func(s *sale.Stand) { s.Suspended, s.Free, s.Sold = true, 0, 10 }), Selling, unlimited, sale.RefusedSuspended, false},
 		"overload":   {lamp(nil), Selling, Limits{Backlog: 1}, sale.RefusedOverload, true},
 		"too fast":   {lamp(nil), Selling, Limits{Backlog: 10, Rate: 0.001, Burst: 1}, sale.RefusedRate, true},
 	} {
@@ -105,6 +107,7 @@ func TestRefusals(t *testing.T) {
 			if wait := wantRefusal(t, err, c.code); (wait > 0) != c.wait {
 				t.Errorf("wait %s", wait)
 			}
+			f.must(f.raw.HDel(f.ctx, slot(p), "promised").Err())
 			if after := f.contents(); after != before {
 				t.Errorf("left a trace:\n%s\nwas\n%s", after, before)
 			}

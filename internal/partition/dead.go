@@ -48,22 +48,25 @@ func (s *Store) Dead(ctx context.Context, p int, id sale.EntryID) (DeadLetter, e
 
 // DropDead forgets a dead letter; sale.ErrUnknown when it is not there.
 func (s *Store) DropDead(ctx context.Context, p int, id sale.EntryID) error {
-	switch n, err := s.requests.XDel(ctx, deadKey(p), id.String()).Result(); {
+	cmd := redis.NewIntCmd(ctx, "xdel", deadKey(p), id.String())
+	switch err := s.requests.do(ctx, deadKey(p), cmd); {
 	case err != nil:
-		return fmt.Errorf("drop dead letter %s of partition %d: %w", id, p, err)
-	case n == 0:
+		return fault(fmt.Sprintf("drop dead letter %s of partition %d", id, p), err)
+	case cmd.Val() == 0:
 		return sale.ErrUnknown
 	}
 	return nil
 }
 
 func (s *Store) deadRange(ctx context.Context, p int, from, to string, count int64) ([]DeadLetter, error) {
-	messages, err := s.requests.XRangeN(ctx, deadKey(p), from, to, count).Result()
-	if err != nil {
-		return nil, fmt.Errorf("read dead letters of partition %d: %w", p, err)
+	cmd := redis.NewXMessageSliceCmd(ctx, "xrange", deadKey(p), from, to, "count", count)
+	if err := s.requests.do(ctx, deadKey(p), cmd); err != nil {
+		return nil, fault(fmt.Sprintf("read dead letters of partition %d", p), err)
 	}
+	messages := cmd.Val()
 	letters := make([]DeadLetter, len(messages))
 	for i, m := range messages {
+		var err error
 		if letters[i], err = parseDead(m); err != nil {
 			return nil, fmt.Errorf("read dead letters of partition %d: %w", p, err)
 		}

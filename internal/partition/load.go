@@ -14,11 +14,14 @@ import (
 // Forgotten counts how often a sale was forgotten lately. Whoever loads it asks
 // before he reads Postgres.
 func (s *Store) Forgotten(ctx context.Context, p int, id int64) (int64, error) {
-	n, err := s.owners.Get(ctx, forgottenKey(p, id)).Int64()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return 0, fmt.Errorf("ask whether sale %d was forgotten: %w", id, err)
+	cmd := redis.NewStringCmd(ctx, "get", forgottenKey(p, id))
+	switch err := s.owners.do(ctx, forgottenKey(p, id), cmd); {
+	case errors.Is(err, redis.Nil):
+		return 0, nil
+	case err != nil:
+		return 0, fault(fmt.Sprintf("ask whether sale %d was forgotten", id), err)
 	}
-	return n, nil
+	return cmd.Int64()
 }
 
 // Forget makes partition p forget a sale, whose terms or text have changed in

@@ -105,6 +105,7 @@ func TestEveryTerm(t *testing.T) {
 			s.Kind, s.Price, s.Limit = sale.Coupon, sale.Price{Policy: sale.Fixed}, 1
 			s.AmountOff, s.ValidFrom, s.ValidUntil = sale.MaxPoints, now, now.Add(time.Hour)
 		}),
+		"suspended": lamp(func(s *sale.Stand) { s.Suspended = true }),
 		"slot": stage(func(s *sale.Stand) {
 			s.Kind, s.Limit, s.Store, s.StartsAt, s.Description = sale.Event, 1, 12, s.ClosesAt, "a table"
 		}),

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,10 +88,15 @@ func TestApplyOnce(t *testing.T) {
 	f.load(lamp(nil))
 	won, lost := f.admit(bid(1001, 2)), f.admit(bid(1001, 1))
 	b := f.batch()
-	told := make(chan []uuid.UUID, 4)
+	told := make(chan Changes, 4)
 	ready := make(chan struct{})
 	go func() {
-		_ = f.Watch(f.ctx, p, func() { close(ready) }, func(ids []uuid.UUID) { told <- ids })
+		begun := sync.OnceFunc(func() { close(ready) })
+		_ = f.Watch(f.ctx, func(of []int, broken error) {
+			if slices.Contains(of, p) && broken == nil { // of a cluster each server has its own
+				begun()
+			}
+		}, func(c Changes) { told <- c })
 	}()
 	<-ready
 	f.must(f.Apply(f.ctx, 1, b, 123))
@@ -106,8 +111,15 @@ func TestApplyOnce(t *testing.T) {
 	if got := f.status(lost.ID); got.Status != sale.Rejected || got.Reason != sale.OverLimit {
 		t.Errorf("lost %+v", got)
 	}
-	if got := <-told; !slices.Equal(got, []uuid.UUID{won.ID, lost.ID}) {
-		t.Errorf("told %v", got)
+	got := <-told
+	if got.Partition != p || got.Seq != b.Seq || got.Drain != 123 || !slices.Equal(got.Sales, []int64{7}) ||
+		len(got.Receipts) != 2 || got.Receipts[0].Buyer != 1001 || time.Since(got.At.Time()).Abs() > time.Minute {
+		t.Errorf("told %+v", got)
+	}
+	for i, want := range []sale.Receipt{f.status(won.ID), f.status(lost.ID)} {
+		if heard, err := got.Receipts[i].Standing(); err != nil || heard != want {
+			t.Errorf("told %+v, %v, and it is %+v", heard, err, want)
+		}
 	}
 	all, err := f.Projection(f.ctx, p, []int64{7})
 	f.must(err)
@@ -270,37 +282,6 @@ func TestRebuildDoesNotGoBack(t *testing.T) {
 	}
 	if err := f.Rebuild(f.ctx, p, 9, 7, future, 17); !errors.Is(err, ErrFenced) {
 		t.Errorf("a stranger rebuilt it: %v", err)
-	}
-}
-
-func TestLeases(t *testing.T) {
-	f := open(t)
-	hold := func(who string, want bool) {
-		t.Helper()
-		if got, err := f.Hold(f.ctx, p, who); err != nil || got != want {
-			t.Errorf("%s: %v, %v", who, got, err)
-		}
-	}
-	hold("a", true)
-	hold("b", false)
-	hold("a", true) // a renewal
-	f.must(f.Drop(f.ctx, p, "b"))
-	hold("b", false)
-	f.must(f.Drop(f.ctx, p, "a"))
-	hold("b", true)
-	if ttl := f.raw.PTTL(f.ctx, leaseKey(p)).Val(); ttl <= 0 || ttl > LeaseFor {
-		t.Errorf("lease lasts %s", ttl)
-	}
-	for i := range 3 {
-		n, err := f.Announce(f.ctx, strconv.Itoa(i))
-		if err != nil || n != i+1 {
-			t.Errorf("%d live, %v", n, err)
-		}
-	}
-	f.must(f.Leave(f.ctx, "1"))
-	f.must(f.raw.ZIncrBy(f.ctx, livingKey, -float64(LeaseFor.Milliseconds()+1), "0").Err())
-	if n, err := f.Announce(f.ctx, "2"); err != nil || n != 1 {
-		t.Errorf("%d live, %v", n, err)
 	}
 }
 

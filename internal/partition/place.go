@@ -23,8 +23,11 @@ func member(p sale.Place) []byte {
 
 // places reads member, score, … What Redis cannot have from us is ErrBroken.
 func places(answer any) ([]sale.Place, error) {
-	flat, _ := answer.([]any)
-	if len(flat) == 0 {
+	flat, ok := answer.([]any)
+	switch {
+	case !ok || len(flat)%2 != 0:
+		return nil, fmt.Errorf("%w: places %.100v", ErrBroken, answer)
+	case len(flat) == 0:
 		return nil, nil
 	}
 	all := make([]sale.Place, 0, len(flat)/2)
@@ -41,18 +44,26 @@ func places(answer any) ([]sale.Place, error) {
 	return all, nil
 }
 
-// LinePlace answers which place it is in the waiting line of a sale, from 1; 0 when
-// it is not in it. sale.ErrUnknown when Redis does not hold the sale.
-func (s *Store) LinePlace(ctx context.Context, p int, saleID int64, place sale.Place) (int64, error) {
+// LinePlace answers which place it is in the waiting line of a sale, from 1, and how
+// many leave the line per second in the mean since somebody waits there, 0 when nobody
+// has; a place of 0 when it is not in it. sale.ErrUnknown when Redis does not hold the
+// sale.
+func (s *Store) LinePlace(ctx context.Context, p int, saleID int64, place sale.Place) (at int64, leave float64, err error) {
 	answer, err := s.run(ctx, s.requests, "place", []string{saleKey(p, saleID), saleKey(p, saleID) + lineOf}, member(place))
 	if err != nil {
-		return 0, fmt.Errorf("find a place in the line of sale %d: %w", saleID, err)
+		return 0, 0, fmt.Errorf("find a place in the line of sale %d: %w", saleID, err)
 	}
-	switch n, isNumber := answer.(int64); {
-	case isNumber && n >= 0:
-		return n, nil
+	words, isList := answer.([]any)
+	switch {
+	case answer == int64(0):
+		return 0, 0, nil
 	case answer == "unknown_sale":
-		return 0, sale.ErrUnknown
+		return 0, 0, sale.ErrUnknown
+	case !isList || len(words) != 3 || number(words[0]) <= 0:
+		return 0, 0, unknown("place", answer)
 	}
-	return 0, unknown("place", answer)
+	if left, ms := number(words[1]), number(words[2]); left > 0 && ms > 0 {
+		leave = float64(left) / float64(ms) * 1000
+	}
+	return number(words[0]), leave, nil
 }

@@ -46,7 +46,7 @@ func TestPlacesKeepTheirOrder(t *testing.T) {
 			t.Error(diff)
 		}
 		for i, place := range line {
-			if n, err := f.LinePlace(f.ctx, p, 7, place); err != nil || n != int64(i+1) {
+			if n, _, err := f.LinePlace(f.ctx, p, 7, place); err != nil || n != int64(i+1) {
 				t.Errorf("place %d is number %d, %v", i+1, n, err)
 			}
 		}
@@ -62,7 +62,7 @@ func TestPlacesKeepTheirOrder(t *testing.T) {
 func TestLinePlace(t *testing.T) {
 	f := started(t)
 	stranger := sale.Place{Receipt: sale.NewReceiptID(p), Seq: 1, At: 1}
-	if _, err := f.LinePlace(f.ctx, p, 7, stranger); !errors.Is(err, sale.ErrUnknown) {
+	if _, _, err := f.LinePlace(f.ctx, p, 7, stranger); !errors.Is(err, sale.ErrUnknown) {
 		t.Errorf("of a sale that is not there: %v", err)
 	}
 	f.load(stage(nil))
@@ -78,7 +78,7 @@ func TestLinePlace(t *testing.T) {
 	f.settle()
 	place := func(r sale.Receipt) int64 {
 		t.Helper()
-		n, err := f.LinePlace(f.ctx, p, 7, r.LinePlace())
+		n, _, err := f.LinePlace(f.ctx, p, 7, r.LinePlace())
 		f.must(err)
 		return n
 	}
@@ -96,7 +96,7 @@ func TestLinePlace(t *testing.T) {
 		t.Errorf("after one has left the third is told %d", n)
 	}
 	f.must(f.Forget(f.ctx, p, 7))
-	if _, err := f.LinePlace(f.ctx, p, 7, f.status(waiting[2].ID).LinePlace()); !errors.Is(err, sale.ErrUnknown) {
+	if _, _, err := f.LinePlace(f.ctx, p, 7, f.status(waiting[2].ID).LinePlace()); !errors.Is(err, sale.ErrUnknown) {
 		t.Errorf("of a sale that was forgotten: %v", err)
 	}
 }
@@ -151,7 +151,7 @@ func BenchmarkLinePlace(b *testing.B) {
 	b.SetParallelism(64)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if n, err := f.LinePlace(f.ctx, p, 7, line[sale.MaxLine/2]); err != nil || n != sale.MaxLine/2+1 {
+			if n, _, err := f.LinePlace(f.ctx, p, 7, line[sale.MaxLine/2]); err != nil || n != sale.MaxLine/2+1 {
 				b.Fatal(n, err)
 			}
 		}

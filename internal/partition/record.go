@@ -15,11 +15,18 @@ import (
 // A receipt's record is one line of eleven words, or of fifteen when there is any
 // of the last four:
 //
-//	status seq at verb sale buyer quantity fingerprint target reason unit_price [pay_by coupon discount passed]
+//	status seq at verb sale buyer quantity fingerprint target reason unit_price [pay_by coupon discount passed] …
 //
 // Admit writes the first three itself; only Go writes and reads the rest. "-"
 // stands for what there is not: a reason, a target, a coupon, the verb of an
 // unreadable entry.
+//
+// Releases side by side read each other's records. A later one may write more words
+// behind these, all of them then, and never means anything else by one of these: the
+// words that are known are read, what follows is left alone. So is a verb that is
+// not known, as if it could not be read, and a reason, which is internal then; a
+// status must be known. Whoever writes a record anew writes what he knows, so what
+// must last stands in Postgres.
 const recordWords, recordWordsMost = 11, 15
 
 // record answers the whole line.
@@ -56,9 +63,12 @@ func appendID(b []byte, id uuid.UUID) []byte {
 
 // parseRecord reads a line. Like every decoder it trusts nothing.
 func parseRecord(id uuid.UUID, line string) (r sale.Receipt, err error) {
+	if line != "" && line[0] < ' ' {
+		return parseBrief(id, line)
+	}
 	words := strings.Split(line, " ")
-	if len(words) != recordWords && len(words) != recordWordsMost {
-		return r, fmt.Errorf("receipt %s has %d words, not %d or %d", id, len(words), recordWords, recordWordsMost)
+	if len(words) != recordWords && len(words) < recordWordsMost {
+		return r, fmt.Errorf("receipt %s has %d words, not %d, or %d or more", id, len(words), recordWords, recordWordsMost)
 	}
 	ok := true
 	number := func(w string) int64 {
@@ -67,6 +77,7 @@ func parseRecord(id uuid.UUID, line string) (r sale.Receipt, err error) {
 		return n
 	}
 	known := func(yes bool) { ok = ok && yes }
+	later := func(w string) bool { return w != "" && strings.Trim(w, "abcdefghijklmnopqrstuvwxyz_") == "" }
 	receipt := func(w string) (id uuid.UUID) {
 		if w != "-" {
 			bytes, err := base64.RawURLEncoding.DecodeString(w)
@@ -82,7 +93,7 @@ func parseRecord(id uuid.UUID, line string) (r sale.Receipt, err error) {
 	r.Seq, r.At = number(words[1]), sale.Instant(number(words[2]))
 	if words[3] != "-" {
 		r.Verb, yes = sale.ParseVerb(words[3])
-		known(yes)
+		known(yes || later(words[3]))
 	}
 	r.Sale, r.Buyer, r.Quantity = number(words[4]), number(words[5]), number(words[6])
 	fingerprint, err := strconv.ParseUint(words[7], 36, 64)
@@ -90,11 +101,13 @@ func parseRecord(id uuid.UUID, line string) (r sale.Receipt, err error) {
 	r.Fingerprint = fingerprint
 	r.Target = receipt(words[8])
 	if words[9] != "-" {
-		r.Reason, yes = sale.ParseReason(words[9])
-		known(yes)
+		if r.Reason, yes = sale.ParseReason(words[9]); !yes {
+			r.Reason = sale.Internal
+			known(later(words[9]))
+		}
 	}
 	r.UnitPrice = number(words[10])
-	if len(words) == recordWordsMost {
+	if len(words) >= recordWordsMost {
 		r.PayBy, r.Coupon = sale.Instant(number(words[11])), receipt(words[12])
 		r.Discount, r.Passed = number(words[13]), number(words[14])
 	}

@@ -28,6 +28,38 @@ func TestRecordOfAnOlderProcess(t *testing.T) {
 	}
 }
 
+// TestRecordOfALaterProcess: what a release to come adds is left alone, what it cannot
+// have meant is refused.
+func TestRecordOfALaterProcess(t *testing.T) {
+	id := sale.NewReceiptID(p)
+	held := sale.Receipt{ID: id, Verb: sale.Reserve, Sale: 7, Buyer: 1001, Quantity: 2, UnitPrice: 81, Status: sale.Held, PayBy: 1700000600000,
+		Fingerprint: 1<<64 - 1, Seq: 12, At: 1700000000000}
+	bare, refused := held, held
+	bare.Verb = 0
+	refused.Status, refused.Reason = sale.Rejected, sale.Internal
+	for line, want := range map[string]sale.Receipt{
+		record(held) + " vip":        held,
+		record(held) + " vip - 0 {}": held,
+		strings.Replace(record(held), " reserve ", " swap_seats ", 1):   bare,
+		strings.Replace(record(refused), " internal ", " too_slow ", 1): refused,
+	} {
+		if got, err := parseRecord(id, line); err != nil || got != want {
+			t.Errorf("%q is read as %+v, %v", line, got, err)
+		}
+	}
+	for _, line := range []string{
+		strings.Replace(record(held), "held ", "parked ", 1),
+		strings.Replace(record(held), " reserve ", " 7 ", 1),
+		strings.Replace(record(held), " reserve ", "  ", 1),
+		strings.Replace(record(refused), " internal ", " 7 ", 1),
+		"confirmed 12 1700000000000 bid 7 1001 2 3w5e11264sgsf - - 81 vip", // behind words that are not there
+	} {
+		if got, err := parseRecord(id, line); err == nil {
+			t.Errorf("%q is read as %+v", line, got)
+		}
+	}
+}
+
 // TestRecordKeepsAll: each of the newer words alone, and all of them.
 func TestRecordKeepsAll(t *testing.T) {
 	coupon := sale.NewReceiptID(p)
@@ -72,8 +104,11 @@ func FuzzParseRecord(f *testing.F) {
 	f.Add(record(sale.Receipt{Status: sale.Rejected, Reason: sale.Internal}))
 	full.Verb, full.Status, full.Reason, full.PayBy, full.Coupon, full.Discount, full.Passed = sale.Reserve, sale.Held, 0, 5, sale.NewReceiptID(3), 6, 7
 	f.Add(record(full))
+	f.Add(string(briefRecord(sale.Receipt{Verb: sale.Bid, Sale: 7, Buyer: 1001, Quantity: 2, UnitPrice: 81, Status: sale.Rejected, Reason: sale.SoldOut,
+		Fingerprint: 1<<64 - 1, Seq: 12, At: 1700000000000})))
 	f.Add("queued 1 2 bid 7 1 1 zz - - 0")
 	f.Add("waiting 1 2 reserve 7 1 1 zz - - 0 0 - 0 1")
+	f.Add("waiting 1 2 swap 7 1 1 zz - too_slow 0 0 - 0 1 vip")
 	f.Fuzz(func(t *testing.T, line string) {
 		r, err := parseRecord(uuid.Nil, line)
 		if err != nil {

@@ -18,12 +18,19 @@ func (s *Store) Sale(ctx context.Context, p int, id int64) (*sale.Stand, sale.In
 	if !ok || len(words) != 2 {
 		return nil, 0, unknown("sale", answer)
 	}
-	fields, _ := words[1].([]any)
-	if len(fields) == 0 {
+	now, isNumber := count(words[0])
+	fields, isList := words[1].([]any)
+	switch {
+	case !isNumber || now <= 0 || !isList:
+		return nil, 0, unknown("sale", answer)
+	case len(fields) == 0:
 		return nil, 0, sale.ErrUnknown
 	}
 	stand, err := parseStand(p, id, fields)
-	return stand, sale.Instant(number(words[0])), err
+	if err != nil {
+		return nil, 0, err
+	}
+	return stand, sale.Instant(now), nil
 }
 
 // Projection is what Redis says of a partition at one watermark.
@@ -60,9 +67,12 @@ func (s *Store) Projection(ctx context.Context, p int, sales []int64) (Projectio
 	}
 	found.Seq, found.Settled = number(words[1]), number(words[2])
 	for i, id := range sales {
-		fields, _ := words[3+4*i].([]any)
-		units, _ := words[4+4*i].([]any)
-		if len(fields) == 0 {
+		fields, isHash := words[3+4*i].([]any)
+		units, areUnits := words[4+4*i].([]any)
+		switch {
+		case !isHash || !areUnits || len(units)%2 != 0:
+			return found, unknown("projection", answer)
+		case len(fields) == 0:
 			continue
 		}
 		stand, err := parseStand(p, id, fields)
@@ -70,7 +80,12 @@ func (s *Store) Projection(ctx context.Context, p int, sales []int64) (Projectio
 			return found, err
 		}
 		for j := 0; j+1 < len(units); j += 2 {
-			stand.Buyers[number(units[j])] = number(units[j+1])
+			buyer, known := count(units[j])
+			n, counted := count(units[j+1])
+			if !known || !counted {
+				return found, fmt.Errorf("%w: in sale %d %.30v has %.30v units", ErrBroken, id, units[j], units[j+1])
+			}
+			stand.Buyers[buyer] = n
 		}
 		if err := parsePlaces(stand, words[5+4*i], words[6+4*i]); err != nil {
 			return found, err

@@ -2,13 +2,15 @@ package partition
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"time"
 
 	"sluice/internal/sale"
 )
 
-// standFields answers the hash of a sale: field, value, … What only some kinds
+// standFields answers the hash of a sale: field, value, … What only some sales
 // have is left out where it is nothing.
 func standFields(s *sale.Stand) []any {
 	fields := []any{
@@ -26,6 +28,9 @@ func standFields(s *sale.Stand) []any {
 	}
 	if s.Hold != 0 {
 		fields = append(fields, "hold_ms", s.Hold.Milliseconds())
+	}
+	if s.Suspended {
+		fields = append(fields, "suspended", flag(true))
 	}
 	return fields
 }
@@ -45,8 +50,12 @@ func terms(s *sale.Stand) []term {
 }
 
 // parseStand reads the hash of a sale. An unreadable field is an error, and so is a
-// missing one, but for those that the release before did not have.
+// missing one, but for those that the release before did not have, and one that the
+// rules could not work with.
 func parseStand(p int, id int64, flat []any) (*sale.Stand, error) {
+	if len(flat)%2 != 0 {
+		return nil, fmt.Errorf("%w: sale %d has a field without a value", ErrBroken, id)
+	}
 	fields := make(map[string]string, len(flat)/2)
 	for i := 0; i+1 < len(flat); i += 2 {
 		fields[text(flat[i])] = text(flat[i+1])
@@ -72,25 +81,41 @@ func parseStand(p int, id int64, flat []any) (*sale.Stand, error) {
 		}
 		return integer(name)
 	}
+	length := func(name string, ms int64) time.Duration {
+		if ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
+			missing = name
+		}
+		return time.Duration(ms) * time.Millisecond
+	}
 	stand := &sale.Stand{
 		Sale: sale.Sale{
 			ID: id, Partition: p, Kind: sale.Kind(word("kind")), Seller: integer("seller"), Escrow: integer("escrow"), Title: word("title"), Description: fields["description"],
 			Price: sale.Price{
 				Policy: sale.Policy(word("policy")), Start: integer("start_price"), Drop: integer("drop"), Rate: integer("rate"),
-				Period: time.Duration(integer("period_ms")) * time.Millisecond,
+				Period: length("period_ms", integer("period_ms")),
 			},
 			Stock: integer("stock"), Limit: integer("limit"), OpensAt: sale.Instant(integer("opens_at")), ClosesAt: sale.Instant(integer("closes_at")),
-			RefundWindow: time.Duration(integer("refund_ms")) * time.Millisecond, ShowStock: integer("show_stock") == 1,
-			Hold: time.Duration(optional("hold_ms")) * time.Millisecond,
+			RefundWindow: length("refund_ms", integer("refund_ms")), ShowStock: integer("show_stock") == 1,
+			Hold: length("hold_ms", optional("hold_ms")),
 		},
 		Phase: sale.Phase(word("phase")), Free: integer("free"), Held: integer("held"), Sold: integer("sold"),
-		PaidOut: integer("paid_out") == 1, Buyers: map[int64]int64{},
+		PaidOut: integer("paid_out") == 1, Suspended: optional("suspended") == 1, Buyers: map[int64]int64{},
 	}
 	for _, term := range terms(stand) {
 		*term.value = optional(term.field)
 	}
-	if missing == "" && stand.Price.Policy != sale.Fixed && stand.Price.Period <= 0 {
-		missing = "period_ms"
+	price := stand.Price
+	// The log knows no other words: a batch decided on one could be written and never
+	// read again.
+	for name, ok := range map[string]bool{
+		"kind": slices.Contains(sale.Kinds, stand.Kind), "policy": slices.Contains(sale.Policies, price.Policy), "phase": slices.Contains(sale.Phases, stand.Phase),
+		"period_ms": price.Policy == sale.Fixed || price.Period > 0,
+		"drop":      price.Policy != sale.Constant || price.Drop > 0,
+		"rate":      price.Policy != sale.Percentage || price.Rate > 0,
+	} {
+		if missing == "" && !ok {
+			missing = name
+		}
 	}
 	if missing != "" {
 		return nil, fmt.Errorf("%w: sale %d has no readable %s", ErrBroken, id, missing)
@@ -108,6 +133,20 @@ func parsePlaces(stand *sale.Stand, holds, line any) (err error) {
 		return fmt.Errorf("line of sale %d: %w", stand.ID, err)
 	}
 	return nil
+}
+
+// count reads a number that a hash may not have.
+func count(word any) (n int64, ok bool) {
+	switch w := word.(type) {
+	case nil:
+		return 0, true
+	case int64:
+		return w, true
+	case string:
+		n, err := strconv.ParseInt(w, 10, 64)
+		return n, err == nil
+	}
+	return 0, false
 }
 
 func flag(b bool) int {

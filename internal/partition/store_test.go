@@ -2,6 +2,8 @@ package partition
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -13,7 +15,20 @@ import (
 	"sluice/internal/sale"
 )
 
-func TestMain(m *testing.M) { embeddedtest.Main(m) }
+func TestMain(m *testing.M) { embeddedtest.Main(watched{m}) }
+
+// watched are the tests, and behind them all the proof that no command of theirs had keys
+// of two slots.
+type watched struct{ *testing.M }
+
+func (w watched) Run() int {
+	code := w.M.Run()
+	for _, wrong := range allSlots.wrong {
+		fmt.Fprintln(os.Stderr, wrong)
+		code = 1
+	}
+	return code
+}
 
 const p = 2 // the partition that tests use, out of four
 
@@ -26,7 +41,7 @@ type fixture struct {
 	*Store
 	t   testing.TB
 	ctx context.Context
-	raw *redis.Client
+	raw redis.UniversalClient
 }
 
 func open(t testing.TB, hooks ...redis.Hook) *fixture {
@@ -37,19 +52,12 @@ func open(t testing.TB, hooks ...redis.Hook) *fixture {
 // over is open over a given server.
 func over(t testing.TB, url string, hooks ...redis.Hook) *fixture {
 	t.Helper()
-	store, err := Open(t.Context(), Options{URL: url, Partitions: 4, Hooks: hooks})
+	store, err := Open(t.Context(), Options{URL: url, Partitions: 4, Hooks: append(hooks, &allSlots)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := redis.ParseURL(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &fixture{store, t, t.Context(), redis.NewClient(o)}
-	t.Cleanup(func() {
-		f.raw.Close()
-		store.Close()
-	})
+	f := &fixture{store, t, t.Context(), embeddedtest.Client(t, url)}
+	t.Cleanup(func() { store.Close() })
 	return f
 }
 
@@ -159,8 +167,14 @@ func (f *fixture) admit(r sale.Request) sale.Standing {
 // purse that never ends.
 func (f *fixture) batch() sale.Batch {
 	f.t.Helper()
+	return f.batchOf(500)
+}
+
+// batchOf is batch of so many entries at most.
+func (f *fixture) batchOf(most int) sale.Batch {
+	f.t.Helper()
 	prev, seq := f.applied()
-	entries, err := f.Read(f.ctx, p, prev, 500)
+	entries, err := f.Read(f.ctx, p, prev, most)
 	f.must(err)
 	if len(entries) == 0 {
 		f.t.Fatal("nothing is queued")

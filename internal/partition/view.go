@@ -25,7 +25,7 @@ type Ask struct {
 	Buyers   []int64 // whose units, each once
 	Ticks    int     // entries that are ticks
 	Requests int     // entries that are not
-	Frees    int64   // units that these may free: one for each that gives back, the growth of the stock
+	Frees    int64   // units that these may free: one for each that gives back, the growth of the stock, some for a sale that is resumed
 	Deeper   int     // 0 to DeepMost: each shows deeper times more of the line, the last all of it
 }
 
@@ -76,6 +76,8 @@ func Asks(entries []sale.Entry) map[int64]*Ask {
 			ask.Frees++
 		case sale.Change:
 			ask.Frees += min(e.Quantity, sale.MaxStock)
+		case sale.Resume: // as much as has come free meanwhile: mostly little, else it is asked deeper
+			ask.Frees += sale.BypassReach
 		}
 		if e.From != 0 { // the booking that it gives back
 			from := of(e.From, e.Buyer)
@@ -116,9 +118,12 @@ func (s *Store) View(ctx context.Context, p int, epoch int64, prev, last sale.En
 	}
 	state := sale.State{}
 	for i, id := range sales {
-		fields, _ := words[1+4*i].([]any)
+		fields, isHash := words[1+4*i].([]any)
 		units, _ := words[2+4*i].([]any)
-		if len(fields) == 0 {
+		switch {
+		case !isHash:
+			return nil, unknown("view", answer)
+		case len(fields) == 0:
 			continue
 		}
 		stand, err := parseStand(p, id, fields)
@@ -130,7 +135,10 @@ func (s *Store) View(ctx context.Context, p int, epoch int64, prev, last sale.En
 			return nil, unknown("view", answer)
 		}
 		for j, buyer := range buyers {
-			if n := number(units[j]); n != 0 {
+			switch n, ok := count(units[j]); {
+			case !ok:
+				return nil, fmt.Errorf("%w: in sale %d %d has %.30v units", ErrBroken, id, buyer, units[j])
+			case n != 0:
 				stand.Buyers[buyer] = n
 			}
 		}

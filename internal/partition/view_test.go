@@ -24,6 +24,7 @@ func TestAsks(t *testing.T) {
 		ask(sale.Reserve, 7, 1001, 2, 0), ask(sale.Reserve, 7, 1002, 1, 0), ask(sale.Cancel, 7, 1001, 0, 0), ask(sale.Pay, 7, 1002, 0, 0),
 		tick(sale.Expire), tick(sale.Close), tick(sale.Open), tick(sale.Payout),
 		ask(sale.Change, 8, 1, 40, 0), ask(sale.Change, 8, 1, 1<<62, 0), ask(sale.Change, 8, 1, 1<<62, 0),
+		ask(sale.Suspend, 11, 0, 0, 0), ask(sale.Resume, 11, 0, 0, 0),
 		ask(sale.Reserve, 9, 1001, 1, 10), // the table of slot 10 against one of slot 9
 	})
 	want := map[int64]*Ask{
@@ -31,6 +32,7 @@ func TestAsks(t *testing.T) {
 		8:  {Buyers: []int64{1}, Requests: 3, Frees: 40 + 2*sale.MaxStock},
 		9:  {Buyers: []int64{1001}, Requests: 1},
 		10: {Buyers: []int64{1001}, Requests: 1, Frees: 1},
+		11: {Buyers: []int64{0}, Requests: 2, Frees: sale.BypassReach},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -2,6 +2,7 @@ package process_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -18,6 +19,10 @@ import (
 	"sluice/internal/process"
 	"sluice/internal/sale"
 )
+
+// audits is how often the live sales are audited meanwhile: -audit-every 0 shows what that
+// costs.
+var audits = flag.Duration("audit-every", 5*time.Second, "how often BenchmarkBids is audited; 0: never")
 
 // BenchmarkBids sends bids over HTTP to a whole Sluice in this process, on a
 // private Redis (AOF, everysec) and a private Postgres (fsync on), and waits
@@ -48,7 +53,7 @@ func BenchmarkBids(b *testing.B) {
 	config := process.Config{
 		RedisURL: servers.RedisURL, PostgresURL: servers.PostgresURL, JWTKeys: "bench:" + strings.Repeat("k", 32),
 		Partitions: 16, PostgresConns: 20, Listen: "127.0.0.1:0", OpsListen: "127.0.0.1:0", ShutdownGrace: 10 * time.Second,
-		BuyerBurst: 1, Backlog: 1 << 30, BatchesKeep: 24 * time.Hour, LogLevel: "warn", LogFormat: "json", Name: "bench",
+		BuyerBurst: 1, Backlog: 1 << 30, PollBudget: 10_000, Waiters: 20_000, BatchesKeep: 24 * time.Hour, AuditEvery: *audits, LogLevel: "warn", LogFormat: "json", Name: "bench",
 	}
 	p, err := process.Open(ctx, config, zerolog.Nop())
 	must(err)
@@ -81,7 +86,9 @@ func BenchmarkBids(b *testing.B) {
 		OpensAt: now, ClosesAt: now.Add(time.Hour),
 	}, "")
 	must(err)
-	client := &fasthttp.HostClient{Addr: api.Addr().String(), MaxConns: callers}
+	client := &fasthttp.HostClient{Addr: api.Addr().String(), MaxConns: callers, Dial: func(addr string) (net.Conn, error) {
+		return net.Dial("tcp", addr) // their own keeps a goroutine for ever
+	}}
 	bid := func(i int) (status int, receipt string) {
 		request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 		defer fasthttp.ReleaseRequest(request)

@@ -5,12 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"sync"
 	"syscall"
+	"time"
 
+	"sluice/internal/audit"
 	"sluice/internal/httpapi"
+	"sluice/internal/news"
 	"sluice/internal/settlement"
+	"sluice/internal/survey"
 	"sluice/internal/upkeep"
+	"sluice/web"
 )
+
+// opsPatience is how long a stop waits for an operator's last question, which may
+// hang on the same server that everything else hangs on.
+const opsPatience = 500 * time.Millisecond
+
+// surveyPatience is how long a stop waits for a survey, or a round of the audit, whose
+// server hangs.
+const surveyPatience = 200 * time.Millisecond
+
+// closeSpare is for what takes no time on a machine that has any.
+const closeSpare = 500 * time.Millisecond
 
 // Together runs every loop until the first one returns or ctx ends. Then it stops
 // them one after another, in the order given: each is asked, and waited for,
@@ -48,17 +66,40 @@ func Together(ctx context.Context, loops ...func(context.Context) error) error {
 	return nil
 }
 
+// atMost is loop, left behind when it has not ended so long after it was asked to. It
+// is for a loop whose end nobody depends on.
+func atMost(patience time.Duration, loop func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ended := make(chan error, 1)
+		go func() { ended <- loop(ctx) }()
+		select {
+		case err := <-ended:
+			return err
+		case <-ctx.Done():
+		}
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(patience):
+			return nil
+		}
+	}
+}
+
 // Run is all of Sluice in one process until ctx ends. The order of the loops is
 // the order of shutdown: the API stops accepting and finishes what it has, then
 // the consumer settles its batches and hands its partitions over, then the
-// scheduler gives its lead away. The operations port answers to the end.
+// scheduler gives its lead away. The operations port answers to the end. All of it
+// takes at most Config.ShutdownGrace.
 func (p *Process) Run(ctx context.Context, api, ops net.Listener) error {
-	return Together(ctx,
-		func(ctx context.Context) error { return p.ServeAPI(ctx, api) },
-		p.RunConsumer,
-		p.RunScheduler,
-		func(ctx context.Context) error { return p.ServeOps(ctx, ops) },
-	)
+	return bounded(ctx, p.config.ShutdownGrace, p.log, func() error {
+		return Together(ctx,
+			func(ctx context.Context) error { return p.ServeAPI(ctx, api) },
+			p.RunConsumer,
+			p.RunScheduler,
+			atMost(opsPatience, func(ctx context.Context) error { return p.ServeOps(ctx, ops) }),
+		)
+	})
 }
 
 // RunAPI answers HTTP at Config.Listen until ctx ends.
@@ -70,17 +111,32 @@ func (p *Process) RunAPI(ctx context.Context) error {
 	return p.ServeAPI(ctx, l)
 }
 
-// ServeAPI answers HTTP on l until ctx ends. Then it takes no more connections,
-// and requests that are under way get Config.ShutdownGrace to finish. Once per
-// Process: it registers its metrics. It closes l.
+// requestGrace is how long requests under way may take at shutdown: the grace but for
+// what the rest of a process may need, the operations port and the connections.
+func (c Config) requestGrace() time.Duration {
+	return c.ShutdownGrace - min(opsPatience+closePatience+closeSpare, c.ShutdownGrace/2)
+}
+
+// ServeAPI answers HTTP on l until ctx ends. Then readiness says so, it takes no more
+// connections, and requests that are under way get most of Config.ShutdownGrace to
+// finish. Once per Process: it registers its metrics. It closes l.
 func (p *Process) ServeAPI(ctx context.Context, l net.Listener) error {
 	if p.Accounts == nil {
 		return errors.Join(errors.New("the API needs SLUICE_JWT_KEYS, to know who is asking"), l.Close())
 	}
+	p.Registry.MustRegister(p.door)
+	heard := news.New(p.store, p.log, p.Registry)
+	hearing, deaf := context.WithCancel(context.WithoutCancel(ctx))
+	var ears sync.WaitGroup
+	ears.Go(func() { _ = heard.Run(hearing) }) // it ends with its context only
+	defer ears.Wait()
+	defer deaf()
 	api := httpapi.New(httpapi.Options{
 		Admission: p.Admission, Receipts: p.Receipts, Catalog: p.Catalog,
-		Bookings: p.Bookings, Coupons: p.Coupons, Notices: p.Notices, Accounts: p.Accounts,
-		Log: p.log, Registry: p.Registry,
+		Bookings: p.Bookings, Coupons: p.Coupons, Notices: p.Notices, Accounts: p.Accounts, News: heard,
+		Glances: survey.NewGlances(p.store, p.ledger), Letters: p.Dead, Audit: p.Audit, Version: Version(),
+		Log: p.log, Registry: p.Registry, PollBudget: p.config.PollBudget, Waiters: p.config.Waiters,
+		Edge: p.config.edge(), NoTopUps: p.config.Production, Front: p.front(),
 	})
 	served := make(chan error, 1)
 	go func() { served <- api.Serve(l) }()
@@ -91,13 +147,25 @@ func (p *Process) ServeAPI(ctx context.Context, l net.Listener) error {
 	case <-ctx.Done():
 	}
 	p.stopping.Store(true)
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.config.ShutdownGrace)
+	grace, asked := p.config.requestGrace(), time.Now()
+	p.log.Info().Stringer("grace", grace).Msg("API takes no more requests")
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if err := api.Shutdown(late); err != nil {
-		return fmt.Errorf("finish the API's requests within %s: %w", p.config.ShutdownGrace, err)
+		return fmt.Errorf("finish the API's requests within %s: %w", grace, err)
 	}
-	p.log.Info().Msg("API stopped")
+	p.log.Info().Dur("took", time.Since(asked)).Msg("API stopped: every request under way is answered")
 	return <-served
+}
+
+// front makes the pages, if there are any.
+func (p *Process) front() func(http.RoundTripper) http.Handler {
+	if p.config.Web != "on" {
+		return nil
+	}
+	return func(api http.RoundTripper) http.Handler {
+		return web.New(web.Options{API: api, Log: p.log, Grafana: p.config.GrafanaURL})
+	}
 }
 
 // RunConsumer owns a share of the partitions until ctx ends. Once per Process.
@@ -107,9 +175,13 @@ func (p *Process) RunConsumer(ctx context.Context) error {
 	return err
 }
 
-// RunScheduler does the duties until ctx ends. Once per Process.
+// RunScheduler does the duties, looks over it all and, while it leads, audits the live
+// sales, until ctx ends. Once per Process.
 func (p *Process) RunScheduler(ctx context.Context) error {
-	err := upkeep.New(p.config.Name, p.store, p.ledger, p.config.BatchesKeep, p.log, p.Registry).Run(ctx)
+	duties := upkeep.New(p.config.Name, p.store, p.ledger, p.config.BatchesKeep, p.config.ReceiptsKeep, p.log, p.Registry)
+	around := survey.New(p.store, p.ledger, p.config.Backlog, p.log, p.Registry)
+	patrol := audit.NewPatrol(p.store, p.ledger, p.config.AuditEvery, duties.Leads, p.log, p.Registry)
+	err := Together(ctx, duties.Run, atMost(surveyPatience, around.Run), atMost(surveyPatience, patrol.Run))
 	p.log.Info().Msg("scheduler stopped")
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/redis/go-redis/v9"
@@ -55,13 +56,46 @@ func (c Command) run(ctx context.Context, config Config) (err error) {
 	log := config.Logger(os.Stderr)
 	TakeDriverLogs(log)
 	log.Info().Str("version", Version()).EmbedObject(config).Msg("starting " + c.Name)
-	p, err := Open(ctx, config, log)
-	if err != nil {
-		return err
+	return stopped(ctx, config.ShutdownGrace, log, func() (err error) {
+		p, err := Open(ctx, config, log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, p.Close()) }()
+		// The operations port stops last: an operator sees the shutdown to its end.
+		return Together(ctx, func(ctx context.Context) error { return c.Run(p, ctx) }, atMost(opsPatience, p.RunOps))
+	})
+}
+
+// stopped is bounded work of a program that was asked to stop when ctx ended. What it
+// could not end in order then is told, and is no failure: it did what it was told, and
+// nothing depends on how a process ends.
+func stopped(ctx context.Context, grace time.Duration, log zerolog.Logger, work func() error) error {
+	err := bounded(ctx, grace, log, work)
+	if err != nil && ctx.Err() != nil {
+		log.Warn().Err(err).Msg("stopped, but not in order")
+		return nil
 	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	// The operations port stops last: an operator sees the shutdown to its end.
-	return Together(ctx, func(ctx context.Context) error { return c.Run(p, ctx) }, p.RunOps)
+	return err
+}
+
+// bounded is work, which has so long to end after ctx has. What still hangs then is
+// left to end with the process.
+func bounded(ctx context.Context, grace time.Duration, log zerolog.Logger, work func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- work() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(grace):
+		log.Warn().Stringer("grace", grace).Msg("stopped in the middle: something hangs")
+		return nil
+	}
 }
 
 // TakeDriverLogs gives log what go-redis would write to standard error in its own
@@ -123,8 +157,16 @@ func Status(err error, stderr io.Writer, name string) int {
 	return ExitFailure
 }
 
-// Version names the build: the module's version, or the commit it was built from.
+// stamped is the version where the build cannot see the repository, as in an image:
+// -ldflags "-X sluice/internal/process.stamped=v1.2.3".
+var stamped string
+
+// Version names the build: what it was stamped with, else the module's version, else
+// the commit it was built from.
 func Version() string {
+	if stamped != "" {
+		return stamped
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"sluice/internal/logs"
 )
 
 // TestNoSecretInTheLog logs secrets in every way that we could think of; none
 // may come out.
 func TestNoSecretInTheLog(t *testing.T) {
 	const password, jwt = "correct-horse-battery", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.c2lnbmF0dXJl"
+	defer logs.SetLevel(logs.Level())
 	for _, format := range []string{"json", "console"} {
 		var out bytes.Buffer
 		log := Config{LogLevel: "debug", LogFormat: format}.Logger(&out)

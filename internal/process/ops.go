@@ -8,6 +8,7 @@ import (
 	stdlog "log"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,10 +36,26 @@ func (p *Process) RunOps(ctx context.Context) error {
 //	/readyz   200 when Redis and Postgres answer, the schema is current and the
 //	          API is not stopping; else 503 with a JSON list of what is wrong
 //	/metrics  the registry, in Prometheus' format
+//	/audit    200 and the report of a full audit, whatever its verdict; 503 when it
+//	          cannot be run, or is being run for somebody else
+//	/loglevel  GET: the log level; PUT changes it, ?for=10m for so long
+//	/debug/pprof/  profiles: profile, trace, heap, allocs, goroutine, block, mutex
+//	/debug/flight  the last seconds, from the flight recorder
+//
+// It asks for no token, and a profile shows how the program works and costs it time: so
+// it is for operators' networks only.
 func (p *Process) ServeOps(ctx context.Context, l net.Listener) error {
+	recorder := &flight{log: p.log}
+	if p.config.FlightRecorder {
+		recorder.start()
+		defer recorder.stop()
+	}
+	level := &loudness{log: p.log, configured: p.config.level()}
+	defer level.stop()
 	server := &http.Server{
-		Handler:           p.opsHandler(probeFresh),
+		Handler:           p.opsHandler(probeFresh, level, recorder),
 		ReadHeaderTimeout: 5 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return ctx }, // whoever takes a profile gets what there is when we stop
 		ErrorLog:          stdlog.New(p.log, "operations port: ", 0),
 	}
 	served := make(chan error, 1)
@@ -62,20 +79,28 @@ func (p *Process) ServeOps(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-func (p *Process) opsHandler(fresh time.Duration) http.Handler {
+func (p *Process) opsHandler(fresh time.Duration, level *loudness, recorder *flight) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, p.log, http.StatusOK, []string{})
+		answerJSON(w, p.log, http.StatusOK, []string{})
 	})
 	r := &readiness{fresh: fresh, ask: p.wrong}
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, req *http.Request) {
 		status, wrong := http.StatusOK, r.get(req.Context())
+		if p.stopping.Load() && !slices.Contains(wrong, stopping) { // nobody may learn that a moment later
+			wrong = append(slices.Clone(wrong), stopping)
+		}
 		if len(wrong) > 0 {
 			status = http.StatusServiceUnavailable
 		}
-		writeJSON(w, p.log, status, wrong)
+		answerJSON(w, p.log, status, wrong)
 	})
+	mux.Handle("GET /audit", &auditing{p})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Registry, promhttp.HandlerOpts{Registry: p.Registry}))
+	mux.HandleFunc("GET /loglevel", level.get)
+	mux.HandleFunc("PUT /loglevel", level.put)
+	profiles(mux, p.log)
+	mux.HandleFunc("GET /debug/flight", recorder.get)
 	return mux
 }
 
@@ -104,10 +129,13 @@ func (p *Process) wrong(ctx context.Context) []string {
 		}
 	}
 	if p.stopping.Load() {
-		wrong = append(wrong, "api: stopping")
+		wrong = append(wrong, stopping)
 	}
 	return wrong
 }
+
+// stopping is what readiness says from the signal on.
+const stopping = "api: stopping"
 
 // readiness keeps an answer for a moment, so that probing costs the stores the
 // same however many probe.
@@ -131,12 +159,17 @@ func (r *readiness) get(ctx context.Context) []string {
 	return r.wrong
 }
 
-// writeJSON answers a list of complaints; an empty one is good news.
-func writeJSON(w http.ResponseWriter, log zerolog.Logger, status int, wrong []string) {
+// refuseOps answers what is wrong with a request, under a code that stays.
+func refuseOps(w http.ResponseWriter, log zerolog.Logger, status int, code string, why error) {
+	answerJSON(w, log, status, map[string]any{"status": status, "code": code, "detail": why.Error()})
+}
+
+// answerJSON answers what is true for this moment only.
+func answerJSON(w http.ResponseWriter, log zerolog.Logger, status int, answer any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(wrong); err != nil {
-		log.Debug().Err(err).Msg("probe hung up")
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		log.Debug().Err(err).Msg("asker hung up")
 	}
 }

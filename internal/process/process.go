@@ -7,7 +7,7 @@
 //	                  ├─▶ RunAPI         SLUICE_LISTEN
 //	                  ├─▶ RunConsumer
 //	                  ├─▶ RunScheduler
-//	                  └─▶ RunOps         SLUICE_OPS_LISTEN: /healthz /readyz /metrics
+//	                  └─▶ RunOps         SLUICE_OPS_LISTEN: /healthz /readyz /metrics /audit /loglevel /debug
 //
 // Which of them run in one process is the command's choice: cmd/api runs the
 // first, cmd/consumer the second, `sluice up` all of them. Together obeys the
@@ -60,7 +60,8 @@ type Process struct {
 	store    *partition.Store
 	sessions *sessions.Store // nil without token keys
 	ledger   *ledger.Ledger
-	stopping atomic.Bool // the API takes no new requests; /readyz says so
+	door     *prometheus.Registry // metrics of what only the API does
+	stopping atomic.Bool          // the API takes no new requests; /readyz says so
 }
 
 // Open connects to both stores and builds every part. The schema must be
@@ -69,22 +70,27 @@ func Open(ctx context.Context, c Config, log zerolog.Logger) (_ *Process, err er
 	if err := c.Check(Servers); err != nil {
 		return nil, err
 	}
-	p := &Process{config: c, log: log, Registry: prometheus.NewRegistry()}
+	p := &Process{config: c, log: log, Registry: prometheus.NewRegistry(), door: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	if p.ledger, err = ledger.Open(ctx, ledger.Options{URL: c.PostgresURL, MaxConns: c.PostgresConns}); err != nil {
+	// Asked first: a session that a pooler opens before the schema is there has none of
+	// its limits, and is somebody's for as long as the pooler keeps it.
+	if err := schemaCurrent(ctx, c.SchemaURL()); err != nil {
 		return nil, err
 	}
-	if err := schemaCurrent(ctx, c.PostgresURL); err != nil {
+	if p.ledger, err = ledger.Open(ctx, ledger.Options{
+		URL: c.PostgresURL, MaxConns: c.PostgresConns, Pooler: c.PostgresPooler,
+		ReplicaURL: c.PostgresReplicaURL, ReplicaLag: c.PostgresReplicaLag,
+	}); err != nil {
 		return nil, err
 	}
 	if err := p.ledger.EnsurePartitions(ctx, c.Partitions); err != nil {
 		return nil, err
 	}
-	if p.store, err = partition.Open(ctx, partition.Options{URL: c.RedisURL, Partitions: c.Partitions}); err != nil {
+	if p.store, err = partition.Open(ctx, partition.Options{URL: c.RedisURL, Dial: c.RedisDial, Partitions: c.Partitions}); err != nil {
 		return nil, fmt.Errorf("connect to Redis: %w", err)
 	}
 	p.Registry.MustRegister(
@@ -92,8 +98,9 @@ func Open(ctx context.Context, c Config, log zerolog.Logger) (_ *Process, err er
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collectors.NewBuildInfoCollector(),
 	)
-	p.Admission = admission.New(p.store, p.ledger, c.limits(), p.Registry)
-	p.Receipts = receipts.New(p.store, p.ledger)
+	p.Registry.MustRegister(pools{p}, buildInfo())
+	p.Admission = admission.New(p.store, p.ledger, c.limits(), p.door)
+	p.Receipts = receipts.New(p.store, p.ledger, p.door)
 	p.Catalog = catalog.New(p.store, p.ledger)
 	p.Bookings = bookings.New(p.store, p.ledger)
 	p.Coupons = coupons.New(p.ledger)
@@ -107,14 +114,18 @@ func Open(ctx context.Context, c Config, log zerolog.Logger) (_ *Process, err er
 	if err != nil {
 		return nil, err
 	}
-	if p.sessions, err = sessions.Open(ctx, c.RedisURL); err != nil {
+	if p.sessions, err = sessions.Open(ctx, sessions.Options{URL: c.RedisURL, Dial: c.RedisDial}); err != nil {
 		return nil, err
 	}
 	p.Accounts, err = accounts.New(p.ledger, p.sessions, keys)
 	return p, err
 }
 
-// Close ends the connections to both stores.
+// closePatience is how long Close waits for a server that does not answer.
+const closePatience = time.Second
+
+// Close ends the connections to both stores. Those to a Postgres that does not even
+// answer to that within a second are left to end with the process.
 func (p *Process) Close() (err error) {
 	if p.sessions != nil {
 		err = p.sessions.Close()
@@ -123,7 +134,16 @@ func (p *Process) Close() (err error) {
 		err = errors.Join(err, p.store.Close())
 	}
 	if p.ledger != nil {
-		p.ledger.Close()
+		closed := make(chan struct{})
+		go func() {
+			p.ledger.Close()
+			close(closed)
+		}()
+		select {
+		case <-closed:
+		case <-time.After(closePatience):
+			err = errors.Join(err, fmt.Errorf("close the connections to Postgres: no answer within %s", closePatience))
+		}
 	}
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"reflect"
 	"strings"
 	"testing"
 )
@@ -48,7 +47,7 @@ func configurationTable(t *testing.T) string {
 	)
 	var table strings.Builder
 	table.WriteString("| setting | default | what it is |\n|---|---|---|\n")
-	for field := range reflect.TypeFor[Config]().Fields() {
+	for field := range settings() {
 		env, help := field.Tag.Get("env"), field.Tag.Get("help")
 		if env == "" || help == "" {
 			t.Errorf("%s has no environment variable or no help", field.Name)

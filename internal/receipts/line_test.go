@@ -23,8 +23,9 @@ import (
 type queue struct {
 	*house
 	admission *admission.Admission
-	redis     *redis.Client
+	redis     redis.UniversalClient
 	stop      func()
+	again     func() // has a consumer work until stop is called
 }
 
 func openQueue(t *testing.T) *queue {
@@ -38,28 +39,29 @@ func openQueue(t *testing.T) *queue {
 	h.store, err = partition.Open(t.Context(), partition.Options{URL: url, Partitions: 1})
 	h.must(err)
 	t.Cleanup(func() { h.store.Close() })
-	h.Receipts = New(h.store, h.ledger)
-	o, err := redis.ParseURL(url)
-	h.must(err)
-	q := &queue{house: h, redis: redis.NewClient(o),
+	h.Receipts = New(h.store, h.ledger, prometheus.NewRegistry())
+	q := &queue{house: h, redis: embeddedtest.Client(t, url),
 		admission: admission.New(h.store, h.ledger, partition.Limits{Backlog: 1000}, prometheus.NewRegistry())}
-	t.Cleanup(func() { q.redis.Close() })
-	ended := make(chan error, 1)
-	consumer := settlement.New("consumer", h.store, h.ledger, zerolog.Nop(), prometheus.NewRegistry())
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() { ended <- consumer.Run(ctx) }()
-	stopped := false
-	q.stop = func() {
-		if !stopped {
-			stopped = true
-			cancel()
-			h.must(<-ended)
+	q.again = func() {
+		ended := make(chan error, 1)
+		consumer := settlement.New("consumer", h.store, h.ledger, zerolog.Nop(), prometheus.NewRegistry())
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() { ended <- consumer.Run(ctx) }()
+		stopped := false
+		q.stop = func() {
+			if !stopped {
+				stopped = true
+				cancel()
+				h.must(<-ended)
+			}
 		}
+		t.Cleanup(q.stop)
 	}
-	t.Cleanup(q.stop)
-	q.until("the partition is open", func() bool {
-		_, err := h.store.Projection(t.Context(), 0, nil)
-		return err == nil
+	q.again()
+	q.until("the partition is open, and the entry that says so applied", func() bool {
+		pulses, _, err := h.store.Pulses(t.Context())
+		h.must(err)
+		return pulses[0].Settled > 0 && pulses[0].Queued() == 0
 	})
 	return q
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"sluice/internal/embedded/embeddedtest"
 	"sluice/internal/ledger"
@@ -36,7 +38,7 @@ func open(t *testing.T) *house {
 	t.Cleanup(func() { h.store.Close() })
 	h.mark, err = h.ledger.Lead(t.Context(), 0, "test")
 	h.must(err)
-	h.Receipts = New(h.store, h.ledger)
+	h.Receipts = New(h.store, h.ledger, prometheus.NewRegistry())
 	return h
 }
 
@@ -78,6 +80,38 @@ func (h *house) settle(r sale.Request) uuid.UUID {
 		Epoch: h.mark.Epoch, Prev: applied, Last: e.ID, Seq: e.Seq, Entries: []sale.Entry{e}, State: sale.State{r.Sale: stand},
 	}))
 	return r.Receipt
+}
+
+// TestReads: who answers for a receipt is counted, and who does not have it.
+func TestReads(t *testing.T) {
+	h := open(t)
+	me := h.account("buyer")
+	s := h.sale(h.account("seller"))
+	counted := func() [4]float64 {
+		return [4]float64{testutil.ToFloat64(h.hot.found), testutil.ToFloat64(h.hot.missing), testutil.ToFloat64(h.cold.found), testutil.ToFloat64(h.cold.missing)}
+	}
+	old := h.settle(sale.Request{Verb: sale.Bid, Sale: s.ID, Buyer: me, Quantity: 1, Price: 100})
+	_, err := h.Get(t.Context(), me, old)
+	h.must(err)
+	if got, want := counted(), [4]float64{0, 1, 1, 0}; got != want {
+		t.Errorf("one that only Postgres has: counted %v, not %v", got, want)
+	}
+	_, err = h.store.Lead(t.Context(), 0, h.mark.Epoch, 1)
+	h.must(err)
+	h.must(h.store.Rebuild(t.Context(), 0, h.mark.Epoch, 1, sale.EntryID{}, 0))
+	if _, err := h.Get(t.Context(), me, sale.NewReceiptID(0)); !errors.Is(err, sale.ErrUnknown) {
+		t.Errorf("one that nobody has: %v", err)
+	}
+	if got, want := counted(), [4]float64{0, 2, 1, 1}; got != want {
+		t.Errorf("one that nobody has: counted %v, not %v", got, want)
+	}
+	queued, err := h.store.Admit(t.Context(), 0, sale.Request{Receipt: sale.NewReceiptID(0), Verb: sale.Cancel, Sale: s.ID, Buyer: me, Target: old}, partition.Anytime, partition.Limits{Backlog: 10})
+	h.must(err)
+	_, err = h.Get(t.Context(), me, queued.ID)
+	h.must(err)
+	if got, want := counted(), [4]float64{1, 2, 1, 1}; got != want {
+		t.Errorf("one that is queued: counted %v, not %v", got, want)
+	}
 }
 
 // TestList: an account finds what it asked for, of one sale or all, and nobody

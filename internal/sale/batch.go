@@ -21,6 +21,7 @@ type Batch struct {
 	State      State // without titles, and without the buyers who have nothing
 	Facts      Facts
 	Decision
+	Deciding time.Duration // that it took to find the Decision; the log does not keep it
 }
 
 // Receipts answers every receipt that the batch changed, as it stands afterwards:
@@ -30,7 +31,7 @@ func (b Batch) Receipts() []Receipt {
 	changed := make([]Receipt, 0, len(b.Entries)+len(b.Effects.Moves))
 	for i, e := range b.Entries {
 		if o := b.Outcomes[i]; !o.Stands {
-			changed = append(changed, e.receipt(o))
+			changed = append(changed, e.Settled(o))
 		}
 	}
 	if len(b.Effects.Moves) == 0 {
@@ -65,23 +66,60 @@ func (b Batch) Standing() (standing []Receipt) {
 	return standing
 }
 
-// batchVersion is the one that is written. Version 1 knew auctions only, and is
-// still read: the log may hold it.
-const batchVersion = 2
+// batchVersion is the newest; each of the four parts of a batch is written in the
+// oldest from 2 on that can say it, so that an owner of the release before still reads
+// what he knows. Version 1 knew auctions only, and is still read: the log may hold it.
+// Version 3 added the verbs from Suspend on, and which sales are suspended.
+const (
+	batchVersion = 3
+	plainVersion = 2
+)
 
-var phases = []Phase{Scheduled, PhaseOpen, PhaseClosed}
+// partVersion is the version of a part that has, or has not, something which only the
+// newest can say. There is one way to write a part.
+func partVersion(newest bool) uint64 {
+	if newest {
+		return batchVersion
+	}
+	return plainVersion
+}
+
+// unneeded refuses the newest version for what an older one can say.
+func (r *reader) unneeded(version uint64) {
+	if r.is > max(version, plainVersion) {
+		r.fail("version")
+	}
+}
+
+func (b Batch) entriesVersion() uint64 {
+	return partVersion(slices.ContainsFunc(b.Entries, func(e Entry) bool { return e.Verb >= Suspend }))
+}
+
+func (b Batch) factsVersion() uint64 {
+	for _, s := range b.State {
+		if s.Suspended {
+			return batchVersion
+		}
+	}
+	return plainVersion
+}
+
+func (f Effects) version() uint64 {
+	return partVersion(slices.ContainsFunc(f.Sales, func(s SaleEffect) bool { return s.Suspended }))
+}
 
 // EncodeEntries answers the wire form of the entries.
 func (b Batch) EncodeEntries() []byte {
 	w := make(writer, 0, 64*len(b.Entries))
-	w.uint(batchVersion)
+	version := b.entriesVersion()
+	w.uint(version)
 	w.uint(uint64(len(b.Entries)))
 	for _, e := range b.Entries {
 		w.int(int64(e.ID.At))
 		w.int(e.ID.No)
 		w.int(e.Seq)
 		w.int(e.Generation)
-		w.request(e.Request, batchVersion)
+		w.request(e.Request, version)
 	}
 	return w
 }
@@ -95,16 +133,18 @@ func DecodeEntries(form []byte) (entries []Entry, err error) {
 			ID: EntryID{Instant(r.int()), r.int()}, Seq: r.int(), Generation: r.int(), Request: r.request(),
 		})
 	})
+	r.unneeded(Batch{Entries: entries}.entriesVersion())
 	return entries, r.end("entries")
 }
 
 // EncodeFacts answers the wire form of the state and the facts.
 func (b Batch) EncodeFacts() []byte {
 	w := make(writer, 0, 64+16*len(b.Facts.Balances))
-	w.uint(batchVersion)
+	version := b.factsVersion()
+	w.uint(version)
 	w.uint(uint64(len(b.State)))
 	for _, id := range slices.Sorted(maps.Keys(b.State)) {
-		w.stand(b.State[id])
+		w.stand(b.State[id], version)
 	}
 	w.int(b.Facts.Generation)
 	w.counts(b.Facts.Balances)
@@ -139,13 +179,14 @@ func DecodeFacts(form []byte) (State, Facts, error) {
 			facts.Coupons[id] = c
 		})
 	})
+	r.unneeded(Batch{State: state}.factsVersion())
 	return state, facts, r.end("facts")
 }
 
 // EncodeOutcomes answers the wire form of the outcomes.
 func (d Decision) EncodeOutcomes() []byte {
 	w := make(writer, 0, 16+6*len(d.Outcomes))
-	w.uint(batchVersion)
+	w.uint(plainVersion)
 	w.uint(uint64(len(d.Outcomes)))
 	for _, o := range d.Outcomes {
 		w.uint(uint64(o.Status))
@@ -162,7 +203,7 @@ func (d Decision) EncodeOutcomes() []byte {
 // DecodeOutcomes reads what EncodeOutcomes wrote.
 func DecodeOutcomes(form []byte) (outcomes []Outcome, err error) {
 	r := reader{rest: form}
-	r.version(batchVersion)
+	r.version(plainVersion)
 	r.each(func() {
 		o := Outcome{Status: r.status(), Reason: r.reason(), UnitPrice: r.int(), Stands: r.bool()}
 		r.since(2, func() { o.Quantity, o.Discount, o.PayBy = r.int(), r.int(), Instant(r.int()) })
@@ -174,7 +215,8 @@ func DecodeOutcomes(form []byte) (outcomes []Outcome, err error) {
 // Encode answers the wire form of the effects.
 func (f Effects) Encode() []byte {
 	w := make(writer, 0, 64+40*(len(f.Moves)+len(f.Transfers)))
-	w.uint(batchVersion)
+	version := f.version()
+	w.uint(version)
 	w.uint(uint64(len(f.Sales)))
 	for _, s := range f.Sales {
 		for _, n := range [...]int64{s.Sale, s.Free, s.Held, s.Sold, s.Stock, s.Revenue, int64(s.ClosesAt)} {
@@ -192,6 +234,9 @@ func (f Effects) Encode() []byte {
 		w.int(s.Waiting)
 		w.places(s.Holds)
 		w.places(s.Line)
+		if version >= 3 {
+			w.bool(s.Suspended)
+		}
 	}
 	w.uint(uint64(len(f.Moves)))
 	for _, m := range f.Moves {
@@ -225,6 +270,7 @@ func DecodeEffects(form []byte) (f Effects, err error) {
 		}
 		r.each(func() { s.Buyers = append(s.Buyers, BuyerEffect{r.int(), r.int()}) })
 		r.since(2, func() { s.Waiting, s.Holds, s.Line = r.int(), r.places(), r.places() })
+		r.since(3, func() { s.Suspended = r.bool() })
 		f.Sales = append(f.Sales, s)
 	})
 	r.each(func() {
@@ -236,10 +282,11 @@ func DecodeEffects(form []byte) (f Effects, err error) {
 	r.since(2, func() {
 		r.each(func() { f.Coupons = append(f.Coupons, CouponEffect{r.id(), r.id()}) })
 	})
+	r.unneeded(f.version())
 	return f, r.end("effects")
 }
 
-func (w *writer) stand(s *Stand) {
+func (w *writer) stand(s *Stand, version uint64) {
 	w.string(string(s.Kind))
 	w.string(string(s.Price.Policy))
 	w.phase(s.Phase)
@@ -260,6 +307,9 @@ func (w *writer) stand(s *Stand) {
 		for _, p := range places {
 			w.place(p)
 		}
+	}
+	if version >= 3 {
+		w.bool(s.Suspended)
 	}
 }
 
@@ -285,6 +335,7 @@ func (r *reader) stand() *Stand {
 			r.each(func() { *places = append(*places, r.place()) })
 		}
 	})
+	r.since(3, func() { s.Suspended = r.bool() })
 	return s
 }
 
@@ -363,8 +414,8 @@ func (r *reader) receipt() Receipt {
 	return receipt
 }
 
-func (w *writer) phase(p Phase)     { w.uint(uint64(slices.Index(phases, p))) }
-func (r *reader) phase() Phase      { return phases[r.uint(uint64(len(phases)-1))] }
+func (w *writer) phase(p Phase)     { w.uint(uint64(slices.Index(Phases, p))) }
+func (r *reader) phase() Phase      { return Phases[r.uint(uint64(len(Phases)-1))] }
 func (r *reader) status() Status    { return Status(r.uint(uint64(len(statusWords) - 1))) }
 func (r *reader) reason() Reason    { return Reason(r.uint(uint64(len(reasonWords) - 1))) }
 func compareIDs(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }

@@ -11,7 +11,7 @@ import (
 // now: nil, or Faults.
 func (s Sale) Check(now Instant) error {
 	var c checker
-	c.must(slices.Contains([]Kind{Auction, Reservation, Coupon, Event}, s.Kind), "kind", "must be auction, reservation, coupon or event")
+	c.must(slices.Contains(Kinds, s.Kind), "kind", "must be auction, reservation, coupon or event")
 	c.must(strings.TrimSpace(s.Title) != "", "title", "must not be blank")
 	c.must(isText(s.Title, MaxTitle), "title", "must be UTF-8 of at most %d characters, none of them NUL", MaxTitle)
 	c.must(isText(s.Description, MaxDescription), "description", "must be UTF-8 of at most %d characters, none of them NUL", MaxDescription)

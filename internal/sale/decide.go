@@ -51,6 +51,7 @@ type SaleEffect struct {
 	// How the sale stands afterwards.
 	Phase     Phase
 	PaidOut   bool
+	Suspended bool
 	Exhausted bool
 	ClosesAt  Instant
 
@@ -173,7 +174,7 @@ func (d *decider) receipt(id uuid.UUID) (Receipt, bool) {
 		return d.Effects.Moves[i].Receipt, true
 	}
 	if i, ok := d.decided[id]; ok {
-		return d.entries[i].receipt(d.Outcomes[i]), true
+		return d.entries[i].Settled(d.Outcomes[i]), true
 	}
 	r, ok := d.facts.Receipts[id]
 	return r, ok
@@ -217,6 +218,8 @@ func (d *decider) fresh(state State, e Entry) Outcome {
 		return d.change(s, e)
 	case Payout:
 		return d.payout(s, e)
+	case Suspend, Resume:
+		return d.suspend(s, e)
 	case Open, Close, Expire: // ticks: what was due has just happened
 		return Outcome{Status: Confirmed}
 	}
@@ -233,6 +236,8 @@ func (d *decider) bid(s *working, e Entry) Outcome {
 		return rejected(NotOpen)
 	case s.now.Phase == PhaseClosed:
 		return rejected(Closed)
+	case s.now.Suspended:
+		return rejected(Suspended)
 	case e.Quantity < 1:
 		return rejected(Internal) // refused at the edge; must not reach the arithmetic
 	case e.Quantity > s.now.Limit-s.units(e.Buyer):
@@ -314,6 +319,8 @@ func (d *decider) change(s *working, e Entry) Outcome {
 		return rejected(NotYours)
 	case s.now.Phase == PhaseClosed:
 		return rejected(Closed)
+	case s.now.Suspended:
+		return rejected(Suspended)
 	case later && s.now.Kind == Auction:
 		return rejected(PriceChanged)
 	case later && (e.ClosesAt < s.now.ClosesAt || e.ClosesAt > most),
@@ -330,8 +337,11 @@ func (d *decider) change(s *working, e Entry) Outcome {
 }
 
 func (d *decider) payout(s *working, e Entry) Outcome {
-	if e.ID.At < s.now.PayoutAt() {
+	switch {
+	case e.ID.At < s.now.PayoutAt():
 		return rejected(NotPayable)
+	case s.now.Suspended:
+		return rejected(Suspended)
 	}
 	d.transfer(e.Receipt, s.now.Escrow, s.now.Seller, d.balances[s.now.Escrow])
 	s.now.PaidOut = true

@@ -22,7 +22,7 @@ var (
 
 	requests = rapid.Custom(func(t *rapid.T) sale.Request {
 		r := sale.Request{
-			Receipt: ids.Draw(t, "receipt"), Verb: sale.Verb(rapid.IntRange(int(sale.Bid), int(sale.Expire)).Draw(t, "verb")),
+			Receipt: ids.Draw(t, "receipt"), Verb: sale.Verb(rapid.IntRange(int(sale.Bid), int(sale.Resume)).Draw(t, "verb")),
 			Sale: numbers.Draw(t, "sale"), Buyer: numbers.Draw(t, "buyer"), Quantity: rapid.Int64Min(0).Draw(t, "quantity"),
 			Trace: rapid.StringN(0, -1, sale.MaxTrace).Draw(t, "trace"),
 		}
@@ -43,7 +43,7 @@ var (
 
 	receipts = rapid.Custom(func(t *rapid.T) sale.Receipt {
 		return sale.Receipt{
-			ID: ids.Draw(t, "id"), Verb: rapid.SampledFrom([]sale.Verb{0, sale.Bid, sale.Payout, sale.Expire}).Draw(t, "verb"),
+			ID: ids.Draw(t, "id"), Verb: rapid.SampledFrom([]sale.Verb{0, sale.Bid, sale.Payout, sale.Expire, sale.Suspend}).Draw(t, "verb"),
 			Sale: numbers.Draw(t, "sale"), Buyer: numbers.Draw(t, "buyer"), Quantity: numbers.Draw(t, "quantity"), UnitPrice: numbers.Draw(t, "price"),
 			Status: rapid.SampledFrom(statuses).Draw(t, "status"), Reason: sale.Reason(rapid.IntRange(0, int(sale.Internal)).Draw(t, "reason")),
 			Target: perhaps.Draw(t, "target"), Fingerprint: rapid.Uint64().Draw(t, "fingerprint"), Seq: numbers.Draw(t, "seq"), At: moments.Draw(t, "at"),
@@ -104,7 +104,7 @@ func drawEffect(t *rapid.T, id int64) sale.SaleEffect {
 	effect := sale.SaleEffect{
 		Sale: id, Free: numbers.Draw(t, "free"), Held: numbers.Draw(t, "held"), Sold: numbers.Draw(t, "sold"), Stock: numbers.Draw(t, "stock"),
 		Waiting: numbers.Draw(t, "waiting"), Revenue: numbers.Draw(t, "revenue"), Phase: phases.Draw(t, "phase"), ClosesAt: moments.Draw(t, "closes_at"),
-		PaidOut: rapid.Bool().Draw(t, "paid out"), Exhausted: rapid.Bool().Draw(t, "exhausted"), Changed: rapid.Bool().Draw(t, "changed"),
+		PaidOut: rapid.Bool().Draw(t, "paid out"), Exhausted: rapid.Bool().Draw(t, "exhausted"), Changed: rapid.Bool().Draw(t, "changed"), Suspended: rapid.Bool().Draw(t, "suspended"),
 		Holds: drawList(t, placeEffects), Line: drawList(t, placeEffects),
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "buyers") {
@@ -117,7 +117,7 @@ func drawStand(t *rapid.T) *sale.Stand {
 	s := &sale.Stand{
 		Sale: saletest.Sales.Draw(t, "sale"), Phase: phases.Draw(t, "phase"),
 		Free: numbers.Draw(t, "free"), Held: numbers.Draw(t, "held"), Sold: numbers.Draw(t, "sold"), Waiting: numbers.Draw(t, "waiting"),
-		PaidOut: rapid.Bool().Draw(t, "paid out"), Buyers: counts.Draw(t, "buyers"), Holds: drawList(t, places), Line: drawList(t, places),
+		PaidOut: rapid.Bool().Draw(t, "paid out"), Suspended: rapid.Bool().Draw(t, "suspended"), Buyers: counts.Draw(t, "buyers"), Holds: drawList(t, places), Line: drawList(t, places),
 	}
 	s.ID, s.Title = numbers.Draw(t, "id"), "" // the log has no title
 	s.RefundWindow = time.Duration(numbers.Draw(t, "window"))

@@ -56,6 +56,18 @@ func PartitionOf(id uuid.UUID) (int, bool) {
 	return partition, (version == 7 || version == 8) && id.Variant() == uuid.RFC4122
 }
 
+// Keyed says whether id was made of what was asked, and not of the time.
+func Keyed(id uuid.UUID) bool { return id.Version() == 8 }
+
+// MadeAt answers when a receipt ID was made, by the clock of who made it. A keyed one
+// does not tell.
+func MadeAt(id uuid.UUID) (Instant, bool) {
+	if id.Version() != 7 {
+		return 0, false
+	}
+	return Instant(binary.BigEndian.Uint64(id[:8]) >> 16), true
+}
+
 func hashed(partition int, text string) (id uuid.UUID) {
 	sum := sha256.Sum256([]byte(text))
 	copy(id[:], sum[:])

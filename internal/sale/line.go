@@ -6,9 +6,10 @@ package sale
 // counts as standing at its end.
 
 // promote gives free units to the first in line whose turn it is, as long as there
-// are any. Promotion never charges: where something is to be paid, it holds.
+// are any. Promotion never charges: where something is to be paid, it holds. While the
+// sale is suspended nobody's turn comes.
 func (d *decider) promote(s *working, at Instant) {
-	for s.now.Phase == PhaseOpen && s.now.Free > 0 && s.now.Waiting > 0 {
+	for s.now.Phase == PhaseOpen && !s.now.Suspended && s.now.Free > 0 && s.now.Waiting > 0 {
 		i, found := s.next()
 		if !found {
 			return

@@ -44,7 +44,7 @@ func (b Batch) Notices() (notices []Notice) {
 		if o.Stands || o.Status != Confirmed && o.Status != Held {
 			continue
 		}
-		// Not e.receipt(o), since nobody is told the fingerprint, and that is dear.
+		// Not e.Settled(o), since nobody is told the fingerprint, and that is dear.
 		r := Receipt{ID: e.Receipt, Verb: e.Verb, Sale: e.Sale, Buyer: e.Buyer, Quantity: e.Quantity + o.Quantity, PayBy: o.PayBy}
 		if r.Purchase() {
 			word := NoticeConfirmed

@@ -170,6 +170,9 @@ func expire(clock string) sale.Entry {
 	return tick(after(clock), "expire "+clock, sale.Expire)
 }
 
+func suspend(clock, receipt string) sale.Entry { return tick(after(clock), receipt, sale.Suspend) }
+func resume(clock, receipt string) sale.Entry  { return tick(after(clock), receipt, sale.Resume) }
+
 // rename is the same request under another receipt, so that it is a second one.
 func rename(e sale.Entry, receipt string) sale.Entry {
 	e.Receipt = name(receipt)

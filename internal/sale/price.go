@@ -15,6 +15,9 @@ const (
 	Fixed      Policy = "fixed"      // the only one of every kind but the auction: Start, for ever
 )
 
+// Policies is all of them.
+var Policies = []Policy{Constant, Percentage, Fixed}
+
 // whole is 100 % in basis points.
 const whole = 10_000
 

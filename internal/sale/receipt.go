@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -130,11 +131,69 @@ func (r Receipt) LinePlace() Place { return Place{r.ID, r.Seq, r.At} }
 // Standing is a receipt and its place in its partition.
 type Standing struct {
 	Receipt
-	Ahead int64   // requests of the partition to be settled before it; 0 once it is settled
-	Drain float64 // requests the partition settles per second, as its owner saw it last; 0: not known
-	Line  int64   // its place in the waiting line of its sale, from 1; 0 unless it is waiting
-	Known bool    // an admission found it there: the request is a repeated one
+	Ahead  int64   // requests of the partition to be settled before it; 0 once it is settled
+	Behind int64   // requests of the partition settled after it, when Redis was asked; 0 while it is queued
+	Drain  float64 // requests the partition settles per second, as its owner saw it last; 0: not known
+	Line   int64   // its place in the waiting line of its sale, from 1; 0 unless it is waiting
+	Known  bool    // an admission found it there: the request is a repeated one
+	Left   int64   // requests that its buyer may still send at once, when it was admitted; else, or without limit, -1
+
+	Still      time.Duration // that the partition has settled nothing although something was queued
+	LeaveLine  float64       // receipts that leave the waiting line of its sale per second; 0: not known
+	Outlook    Outlook
+	Durability Durability
 }
+
+// Outlook says, while a purchase is still queued, what comes of it as far as units go;
+// "" when nobody can tell.
+type Outlook string
+
+// The outlooks. Only gone is certain, unless the seller adds units; it stands for what will be
+// rejected as sold_out.
+const (
+	Likely   Outlook = "likely"   // there are units enough for all who are before it, as they have been buying
+	Unlikely Outlook = "unlikely" // they will be gone before its turn
+	Gone     Outlook = "sold_out" // they are gone, and none of them returns
+)
+
+// stillness is from when on a partition that settles nothing is said to stand still:
+// a batch takes less.
+const stillness = 500 * time.Millisecond
+
+// ETA is when the receipt is decided (while queued) or promoted (while waiting), from now
+// on and as far as the rate shown last tells; 0 when nobody can tell. What stands still is
+// expected to go on doing so for as long again.
+func (s Standing) ETA() time.Duration {
+	var eta time.Duration
+	switch {
+	case s.Status == Queued && s.Drain > 0:
+		eta = perSecond(s.Ahead+1, s.Drain)
+		if s.Still > stillness {
+			eta += s.Still
+		}
+	case s.Status == Waiting && s.LeaveLine > 0:
+		eta = perSecond(s.Line, s.LeaveLine)
+	}
+	return min(eta, etaMost)
+}
+
+// etaMost is the longest that is told: nobody knows what a day brings.
+const etaMost = 24 * time.Hour
+
+// perSecond is how long n take at this rate.
+func perSecond(n int64, rate float64) time.Duration {
+	return time.Duration(min(float64(n)/rate, etaMost.Seconds()) * float64(time.Second))
+}
+
+// Durability says what a receipt survives.
+type Durability string
+
+// The levels. What is not settled yet is in Redis alone.
+const (
+	InMemory Durability = "memory"  // not a crash of Redis, if that comes before it has written it down
+	Fsynced  Durability = "fsynced" // a crash of Redis: it was on disk before it was accepted
+	InRecord Durability = "settled" // in Postgres, which no client sees before it has committed
+)
 
 func word[T ~uint8](words []string, value T) string {
 	if int(value) < len(words) {

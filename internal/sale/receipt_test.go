@@ -53,7 +53,7 @@ func TestWords(t *testing.T) {
 			"coupon_unusable expired not_payable not_yours not_refundable already_final suspended lost internal")
 	})
 	t.Run("verb", func(t *testing.T) {
-		words(t, sale.ParseVerb, "bid refund change open close payout rebuilt reserve claim join pay cancel expire")
+		words(t, sale.ParseVerb, "bid refund change open close payout rebuilt reserve claim join pay cancel expire suspend resume")
 	})
 }
 

@@ -29,10 +29,22 @@ const (
 	Pay                     // a buyer's: Target, which is held
 	Cancel                  // a buyer's: Target, held, waiting or confirmed
 	Expire                  // a tick
+	Suspend                 // the scheduler's, or an operator's: the sale sells no more until it is resumed
+	Resume                  // an operator's
 )
 
 var verbWords = []string{Bid: "bid", Refund: "refund", Change: "change", Open: "open", Close: "close", Payout: "payout", Rebuilt: "rebuilt",
-	Reserve: "reserve", Claim: "claim", Join: "join", Pay: "pay", Cancel: "cancel", Expire: "expire"}
+	Reserve: "reserve", Claim: "claim", Join: "join", Pay: "pay", Cancel: "cancel", Expire: "expire",
+	Suspend: "suspend", Resume: "resume"}
+
+// Verbs answers all of them.
+func Verbs() []Verb {
+	all := make([]Verb, 0, len(verbWords)-1)
+	for v := range verbWords[1:] {
+		all = append(all, Verb(v+1))
+	}
+	return all
+}
 
 func (v Verb) String() string { return word(verbWords, v) }
 
@@ -41,6 +53,9 @@ func ParseVerb(w string) (Verb, bool) { return parse[Verb](verbWords, w) }
 
 // Buys says whether a request with this verb asks for units of a sale.
 func (v Verb) Buys() bool { return v == Bid || v == Reserve || v == Claim || v == Join }
+
+// Asked says whether a buyer or a seller asks it, who waits for what comes of it.
+func (v Verb) Asked() bool { return v.Buys() || v == Pay || v == Cancel || v == Refund || v == Change }
 
 // Tick says whether it is one of the scheduler's.
 func (v Verb) Tick() bool { return v == Open || v == Close || v == Expire || v == Payout }
@@ -53,7 +68,7 @@ type Request struct {
 	Receipt  uuid.UUID // made by NewReceiptID, KeyedReceiptID or TickReceiptID
 	Verb     Verb
 	Sale     int64
-	Buyer    int64     // account that asks (a seller for change); 0 is the scheduler
+	Buyer    int64     // account that asks (a seller for change); 0 is the scheduler, or an operator
 	Quantity int64     // units: of what buys ≥ 1, of a change the growth ≥ 0
 	Price    int64     // points per unit, of a bid: the price it saw
 	Exact    bool      // of a bid: refuse any price but Price
@@ -123,8 +138,8 @@ type Entry struct {
 	Request
 }
 
-// receipt answers the receipt of e with this outcome.
-func (e Entry) receipt(o Outcome) Receipt {
+// Settled answers the receipt of e with this outcome.
+func (e Entry) Settled(o Outcome) Receipt {
 	units := o.Quantity
 	if e.Verb.Buys() || e.Verb == Change { // nothing else can name any
 		units += e.Quantity

@@ -9,6 +9,8 @@ func (s *working) wants(buyer, units int64) Reason {
 		return NotOpen
 	case s.now.Phase == PhaseClosed:
 		return Closed
+	case s.now.Suspended:
+		return Suspended
 	case units < 1:
 		return Internal // refused at the edge; must not reach the arithmetic
 	case s.now.Limit == 1 && has > 0:
@@ -55,12 +57,12 @@ func (d *decider) take(s *working, e Entry) Outcome {
 	outcome := Outcome{Status: Waiting, UnitPrice: price, Discount: discount}
 	switch {
 	case !now:
-		s.queue(e.receipt(outcome))
+		s.queue(e.Settled(outcome))
 		s.buyers[e.Buyer] += e.Quantity
 	case s.now.Kind == Reservation:
 		outcome.Status, outcome.PayBy = Held, e.ID.At.Add(s.now.Hold)
 		d.grant(s, e, e.Quantity)
-		s.hold(e.receipt(outcome))
+		s.hold(e.Settled(outcome))
 	default:
 		if d.balances[e.Buyer] < cost {
 			return rejected(ShortPoints)

@@ -18,7 +18,8 @@
 //	  └───────────────────▶ rejected (with a reason)
 //
 // The life of a sale is its phase: scheduled ──▶ open ──▶ closed, moved by stream
-// time alone.
+// time alone. Beside that it may be suspended, from its opening on and until it is
+// resumed: then it sells nothing (suspend.go).
 package sale
 
 import (
@@ -57,6 +58,9 @@ const (
 	Coupon      Kind = "coupon"      // claimed; an amount off a purchase from the same seller
 	Event       Kind = "event"       // seats, confirmed at once; a slot of a store is one, its tables the seats
 )
+
+// Kinds is all of them.
+var Kinds = []Kind{Auction, Reservation, Coupon, Event}
 
 // Bounds of a sale. Those of an auction are the domain's, the others our own.
 const (
@@ -197,10 +201,11 @@ const (
 	ShownOpen      Shown = "open"
 	ShownSoldOut   Shown = "sold_out"
 	ShownClosed    Shown = "closed"
+	ShownSuspended Shown = "suspended" // between opening and closing
 )
 
-// ShownAt is the state shown at t with free units left. It depends on time alone,
-// so a late tick never shows a wrong state.
+// ShownAt is the state shown at t with free units left, of a sale that is not
+// suspended. It depends on time alone, so a late tick never shows a wrong state.
 func (s Sale) ShownAt(t Instant, free int64) Shown {
 	switch {
 	case t < s.OpensAt:
@@ -233,6 +238,8 @@ func (f Faults) Error() string {
 // What a question about a sale or a receipt may be answered.
 var (
 	ErrUnknown     = errors.New("unknown: there is no such thing")
+	ErrDropped     = errors.New("dropped: the receipts of this sale are not kept any more")
+	ErrLost        = errors.New("lost: Redis has lost data since it may have been queued")
 	ErrNotYours    = errors.New("not yours")
 	ErrUnavailable = errors.New("a store cannot answer now")
 )

@@ -77,11 +77,21 @@ func sample() sale.Batch {
 	return b
 }
 
+// sampleSuspended is a batch about one sale that was suspended before and one that is
+// from now on.
+func sampleSuspended() sale.Batch {
+	b := sample()
+	b.State[9].Suspended = true
+	b.Entries = append(b.Entries, suspend("0:07", "s"), resume("0:08", "r"))
+	b.Effects.Sales[0].Suspended = true
+	return b
+}
+
 // samples is one value of each form, by the form's name and the file's. Those of
 // version 1 are read only; a request is written in the oldest version that can say
 // it, so that its first ones stay as they are.
 func samples() (now, v1 map[string]map[string]any) {
-	b, old := sample(), sampleV1()
+	b, old, stopped := sample(), sampleV1(), sampleSuspended()
 	requests := map[string]any{
 		"request_bid": b.Entries[0].Request, "request_refund": b.Entries[1].Request,
 		"request_change": change(grow(opens, "g", seller, 5), func(e *sale.Entry) { e.ClosesAt = closes }).Request,
@@ -91,10 +101,14 @@ func samples() (now, v1 map[string]map[string]any) {
 		"request_reserve": reserve("0:00", "a", alice, 2).Request, "request_reserve_coupon": with("c", reserve("0:00", "a", alice, 2)).Request,
 		"request_pay": b.Entries[5].Request, "request_cancel": b.Entries[6].Request, "request_claim": b.Entries[7].Request,
 		"request_join": b.Entries[8].Request, "request_expire": b.Entries[9].Request,
+		"request_suspend": suspend("0:07", "s").Request, "request_resume": resume("0:08", "r").Request,
 	}
 	now = map[string]map[string]any{
-		"request": requests, "entries": {"entries": b.Entries}, "facts": {"facts": stateAndFacts{b.State, b.Facts}},
-		"outcomes": {"outcomes": b.Outcomes}, "effects": {"effects": b.Effects},
+		"request":  requests,
+		"entries":  {"entries": b.Entries, "entries_suspended": stopped.Entries},
+		"facts":    {"facts": stateAndFacts{b.State, b.Facts}, "facts_suspended": stateAndFacts{stopped.State, stopped.Facts}},
+		"outcomes": {"outcomes": b.Outcomes, "outcomes_suspended": stopped.Outcomes},
+		"effects":  {"effects": b.Effects, "effects_suspended": stopped.Effects},
 	}
 	v1 = map[string]map[string]any{
 		"entries": {"entries_v1": old.Entries}, "facts": {"facts_v1": stateAndFacts{old.State, old.Facts}},

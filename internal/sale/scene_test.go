@@ -137,7 +137,7 @@ func (s scene) apply(b sale.Batch) {
 		stand.Sold += e.Sold
 		stand.Stock += e.Stock
 		stand.Waiting += e.Waiting
-		stand.Phase, stand.PaidOut, stand.ClosesAt = e.Phase, e.PaidOut, e.ClosesAt
+		stand.Phase, stand.PaidOut, stand.Suspended, stand.ClosesAt = e.Phase, e.PaidOut, e.Suspended, e.ClosesAt
 		for _, of := range e.Buyers {
 			if stand.Buyers[of.Buyer] += of.Units; stand.Buyers[of.Buyer] == 0 {
 				delete(stand.Buyers, of.Buyer)
@@ -240,7 +240,7 @@ func (s scene) broken() (complaints []string) {
 		if stand.Waiting != int64(len(stand.Line)) || stand.Waiting > stand.LineMost {
 			complain("stock: %d wait for sale %d, %d in line, at most %d", stand.Waiting, id, len(stand.Line), stand.LineMost)
 		}
-		if stand.Phase == sale.PhaseOpen && len(stand.Line) > 0 && s.facts.Receipts[stand.Line[0].Receipt].Quantity <= stand.Free {
+		if stand.Phase == sale.PhaseOpen && !stand.Suspended && len(stand.Line) > 0 && s.facts.Receipts[stand.Line[0].Receipt].Quantity <= stand.Free {
 			complain("turn: %d units of sale %d are free while the first in line waits", stand.Free, id)
 		}
 	}

@@ -12,6 +12,10 @@ const (
 	PhaseClosed Phase = "closed"
 )
 
+// Phases is all of them, in order. The log has the place of each in it: a new one
+// goes to the end.
+var Phases = []Phase{Scheduled, PhaseOpen, PhaseClosed}
+
 // Stand is a sale and how it stands at one watermark of its partition.
 type Stand struct {
 	Sale
@@ -19,6 +23,7 @@ type Stand struct {
 	Free, Held, Sold int64 // units; their sum is Stock
 	Waiting          int64 // receipts in the line
 	PaidOut          bool
+	Suspended        bool            // see suspend.go
 	Buyers           map[int64]int64 // units each buyer has (confirmed, held, waiting); those with none may be missing
 
 	// In order. A state that a batch is decided on has of the holds those that end by

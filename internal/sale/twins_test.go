@@ -10,7 +10,7 @@ import (
 
 // twins are deliberately wrong deciders, each with the promise it breaks. Most
 // are mistakes that the four originals really made. Those of holds, lines and
-// coupons are in twins_hold_test.go.
+// coupons are in twins_hold_test.go, those of a suspended sale in suspend_test.go.
 var twins = append([]twin{
 	{"forgets what a buyer has", "outcome", func(state sale.State, facts sale.Facts, entries []sale.Entry) sale.Decision {
 		return sale.Decide(altered(state, func(s *sale.Stand) { s.Buyers = nil }), facts, entries)
@@ -69,7 +69,7 @@ var twins = append([]twin{
 			return d
 		}
 	}()},
-}, twinsOfHolds...)
+}, slices.Concat(twinsOfHolds, twinsOfSuspension)...)
 
 type twin struct {
 	name   string

@@ -20,11 +20,14 @@ var ErrWire = errors.New("not a known wire form")
 
 // requestVersion is the newest; a request is written in the oldest that can say it,
 // so that consumers of the release before still read what they know. Version 2
-// added the verbs from Reserve on, and coupons.
-const requestVersion = 2
+// added the verbs from Reserve on, and coupons; version 3 the verbs from Suspend on.
+const requestVersion = 3
 
 func (r Request) version() uint64 {
-	if r.Verb > Rebuilt || r.Coupon != uuid.Nil {
+	switch {
+	case r.Verb >= Suspend:
+		return 3
+	case r.Verb > Rebuilt, r.Coupon != uuid.Nil:
 		return 2
 	}
 	return 1

@@ -105,7 +105,7 @@ func TestGoldenForms(t *testing.T) {
 // TestOldRequestsKeepTheirVersion: a consumer of the release before reads them.
 func TestOldRequestsKeepTheirVersion(t *testing.T) {
 	for name, version := range map[string]byte{
-		"request_bid": 1, "request_refund": 1, "request_change": 1, "request_payout": 1, "request_bid_coupon": 2, "request_reserve": 2, "request_join": 2,
+		"request_bid": 1, "request_refund": 1, "request_change": 1, "request_payout": 1, "request_bid_coupon": 2, "request_reserve": 2, "request_join": 2, "request_expire": 2, "request_suspend": 3, "request_resume": 3,
 	} {
 		if got := golden(t, name)[0]; got != version {
 			t.Errorf("%s is of version %d, want %d", name, got, version)
@@ -122,6 +122,19 @@ func TestOldRequestsKeepTheirVersion(t *testing.T) {
 	b[0] = 2
 	if got, err := sale.DecodeRequest(b); !errors.Is(err, sale.ErrWire) {
 		t.Errorf("a bid without a coupon in version 2 is read as %+v, %v", got, err)
+	}
+}
+
+// TestOldBatchesKeepTheirVersion: an owner of the release before applies again what it
+// knows, which is every batch but those about a sale that is suspended.
+func TestOldBatchesKeepTheirVersion(t *testing.T) {
+	for name, version := range map[string]byte{
+		"entries": 2, "facts": 2, "effects": 2, "outcomes": 2,
+		"entries_suspended": 3, "facts_suspended": 3, "effects_suspended": 3, "outcomes_suspended": 2,
+	} {
+		if got := golden(t, name)[0]; got != version {
+			t.Errorf("%s is of version %d, want %d", name, got, version)
+		}
 	}
 }
 
@@ -165,7 +178,7 @@ func TestFormsRefuseWhatTheyDoNotKnow(t *testing.T) {
 		}
 		refuse("one byte too many", append(bytes.Clone(whole), 0))
 		for version := range 256 {
-			if version != 1 && version != 2 || f.name == "request" && byte(version) != whole[0] {
+			if older := version == 1 || version == 2; byte(version) != whole[0] && (!older || f.name == "request") {
 				refuse("another version", append([]byte{byte(version)}, whole[1:]...))
 			}
 		}
@@ -213,7 +226,7 @@ func TestFormsRefuseHugeCounts(t *testing.T) {
 func TestDecodeRequestRefuses(t *testing.T) {
 	for name, r := range map[string]sale.Request{
 		"no verb":          {Receipt: name("a"), Sale: 7},
-		"an unknown verb":  {Receipt: name("a"), Sale: 7, Verb: sale.Expire + 1},
+		"an unknown verb":  {Receipt: name("a"), Sale: 7, Verb: sale.Resume + 1},
 		"no receipt":       {Sale: 7, Verb: sale.Open},
 		"a strange one":    {Receipt: uuid.UUID{6: 0x40, 8: 0x80}, Sale: 7, Verb: sale.Open},
 		"a mark with one":  {Receipt: name("a"), Verb: sale.Rebuilt},
@@ -234,7 +247,7 @@ func TestReceiptIn(t *testing.T) {
 		ok   bool
 	}{
 		{"whole", whole, true},
-		{"of a version to come", append([]byte{3}, whole[1:]...), true},
+		{"of a version to come", append([]byte{4}, whole[1:]...), true},
 		{"torn after the receipt", whole[:17], true},
 		{"torn within the receipt", whole[:16], false},
 		{"empty", nil, false},

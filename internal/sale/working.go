@@ -138,7 +138,7 @@ func (s *working) effect() SaleEffect {
 		Sale: was.ID,
 		Free: s.now.Free - was.Free, Held: s.now.Held - was.Held, Sold: s.now.Sold - was.Sold, Stock: s.now.Stock - was.Stock,
 		Waiting: s.now.Waiting - was.Waiting, Revenue: s.revenue,
-		Phase: s.now.Phase, PaidOut: s.now.PaidOut, Exhausted: s.now.Exhausted(), ClosesAt: s.now.ClosesAt,
+		Phase: s.now.Phase, PaidOut: s.now.PaidOut, Suspended: s.now.Suspended, Exhausted: s.now.Exhausted(), ClosesAt: s.now.ClosesAt,
 		Holds: places(s.held), Line: places(s.lined),
 	}
 	for buyer, units := range s.buyers {
@@ -148,7 +148,7 @@ func (s *working) effect() SaleEffect {
 	}
 	slices.SortFunc(effect.Buyers, func(a, b BuyerEffect) int { return cmp.Compare(a.Buyer, b.Buyer) })
 	effect.Changed = effect.Free != 0 || effect.Held != 0 || effect.Sold != 0 || effect.Stock != 0 || effect.Waiting != 0 || effect.Revenue != 0 ||
-		effect.Phase != was.Phase || effect.PaidOut != was.PaidOut || effect.ClosesAt != was.ClosesAt ||
+		effect.Phase != was.Phase || effect.PaidOut != was.PaidOut || effect.Suspended != was.Suspended || effect.ClosesAt != was.ClosesAt ||
 		len(effect.Buyers) > 0 || len(effect.Holds) > 0 || len(effect.Line) > 0
 	return effect
 }

@@ -5,6 +5,10 @@
 //	sluice:sessions:<account>  sorted set: names of its sessions, by the ms at which they end
 //	sluice:throttle:<hash>     attempts in a window
 //
+// In a Redis Cluster all that is of one account stands in one slot: before a name and an
+// account stands one of 256 tags, as in sluice:session:{a7}:<name>. The first byte of a
+// family is that of its account's tag then, so that a token alone leads there.
+//
 // A session is a family of refresh tokens of which one is current. Rotating
 // makes the next one current; whoever shows a former one ends the family, since
 // then two hold what only one should have:
@@ -28,6 +32,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"path"
 	"strconv"
 	"strings"
@@ -35,6 +40,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"sluice/internal/redisurl"
 	"sluice/internal/sale"
 )
 
@@ -61,26 +67,43 @@ type Session struct {
 // Store is the connection to all sessions. Its methods may be called
 // concurrently.
 type Store struct {
-	redis   *redis.Client
+	redis   redis.UniversalClient
+	tagged  bool // the keys are: it is a cluster
 	scripts map[string]*redis.Script
 }
 
-// Open connects and checks that the server answers.
-func Open(ctx context.Context, url string, hooks ...redis.Hook) (*Store, error) {
-	o, err := redis.ParseURL(url)
+// Options say how to reach Redis.
+type Options struct {
+	URL   string                                                            // as redisurl reads it
+	Dial  func(ctx context.Context, network, addr string) (net.Conn, error) // opens the connections; nil: the driver does
+	Hooks []redis.Hook
+}
+
+// Open connects and checks that Redis answers.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	target, err := redisurl.Parse(o.URL)
 	if err != nil {
 		return nil, fmt.Errorf("read the Redis URL: %w", err)
 	}
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = 2*time.Second, 2*time.Second, 2*time.Second
-	o.DisableIdentity = true
-	o.DialerRetries = 1
-	o.PoolSize, o.MaxRetries = 16, 2
-	s := &Store{redis: redis.NewClient(o)}
+	target.Dial = o.Dial
+	s := &Store{tagged: target.Mode == redisurl.Cluster}
+	s.redis = target.Client(func(r *redis.UniversalOptions) {
+		r.DialTimeout, r.ReadTimeout, r.WriteTimeout = 2*time.Second, 2*time.Second, 2*time.Second
+		r.DialerRetries = 1
+		if r.PoolSize, r.MaxRetries = 16, 2; s.tagged { // the client of a cluster repeats by itself, and may find the slot elsewhere
+			r.MaxRetries, r.MaxRedirects = -1, 2
+			r.DialTimeout, r.ReadTimeout, r.WriteTimeout = time.Second, time.Second, time.Second
+		}
+	})
 	if s.scripts, err = readScripts(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	for _, hook := range hooks {
-		s.redis.AddHook(hook)
+	for _, hook := range o.Hooks {
+		if cluster, ok := s.redis.(*redis.ClusterClient); ok {
+			cluster.OnNewNode(func(node *redis.Client) { node.AddHook(hook) })
+		} else {
+			s.redis.AddHook(hook)
+		}
 	}
 	if err := s.redis.Ping(ctx).Err(); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to Redis: %w", err), s.Close())
@@ -94,7 +117,10 @@ func (s *Store) Close() error { return s.redis.Close() }
 // Start begins a session and answers its first refresh token.
 func (s *Store) Start(ctx context.Context, of Session) (refresh string, err error) {
 	t := newToken()
-	answer, err := s.run(ctx, "start", []string{sessionKey(t.name()), sessionsKey(of.Account)},
+	if s.tagged {
+		t.family[0] = bucketOf(of.Account)
+	}
+	answer, err := s.run(ctx, "start", []string{s.sessionKey(bucketOf(of.Account), t.name()), s.sessionsKey(of.Account)},
 		t.name(), of.Account, of.Role, of.Stamp, t.sum(), Life.Milliseconds(), most)
 	if err != nil {
 		return "", err
@@ -103,7 +129,7 @@ func (s *Store) Start(ctx context.Context, of Session) (refresh string, err erro
 	if !ok {
 		return "", unknown("start", answer)
 	}
-	if err := s.forget(ctx, ended); err != nil {
+	if err := s.forget(ctx, of.Account, ended); err != nil {
 		return "", err
 	}
 	return t.encode(), nil
@@ -120,9 +146,12 @@ func (s *Store) Find(ctx context.Context, refresh string) (Session, error) {
 }
 
 func (s *Store) find(ctx context.Context, t token) (of Session, err error) {
-	fields, err := s.redis.HMGet(ctx, sessionKey(t.name()), "account", "role", "stamp").Result()
+	fields, err := s.redis.HMGet(ctx, s.sessionKey(t.family[0], t.name()), "account", "role", "stamp").Result()
 	if err != nil {
 		return of, fault("find a session", err)
+	}
+	if len(fields) != 3 {
+		return of, unknown("find a session", fields)
 	}
 	account, ok := fields[0].(string)
 	if !ok {
@@ -148,7 +177,7 @@ func (s *Store) Rotate(ctx context.Context, refresh string) (of Session, next st
 		return of, "", err
 	}
 	fresh := t.next()
-	answer, err := s.run(ctx, "rotate", []string{sessionKey(t.name()), sessionsKey(of.Account)},
+	answer, err := s.run(ctx, "rotate", []string{s.sessionKey(t.family[0], t.name()), s.sessionsKey(of.Account)},
 		t.name(), t.sum(), fresh.sum(), Life.Milliseconds())
 	switch {
 	case err != nil:
@@ -189,7 +218,7 @@ func (s *Store) EndAll(ctx context.Context, account int64) error {
 // on under a new stamp.
 func (s *Store) EndOthers(ctx context.Context, account int64, name, stamp string) error {
 	if name != "" {
-		answer, err := s.run(ctx, "restamp", []string{sessionKey(name)}, account, stamp)
+		answer, err := s.run(ctx, "restamp", []string{s.sessionKey(bucketOf(account), name)}, account, stamp)
 		if err != nil {
 			return err
 		}
@@ -197,7 +226,7 @@ func (s *Store) EndOthers(ctx context.Context, account int64, name, stamp string
 			return unknown("restamp", answer)
 		}
 	}
-	all, err := s.redis.ZRange(ctx, sessionsKey(account), 0, -1).Result()
+	all, err := s.redis.ZRange(ctx, s.sessionsKey(account), 0, -1).Result()
 	if err != nil {
 		return fault("list an account's sessions", err)
 	}
@@ -219,22 +248,22 @@ func (s *Store) end(ctx context.Context, account int64, names ...string) error {
 	for i, name := range names {
 		all[i] = name
 	}
-	if err := s.forget(ctx, all); err != nil {
+	if err := s.forget(ctx, account, all); err != nil {
 		return err
 	}
-	if err := s.redis.ZRem(ctx, sessionsKey(account), all...).Err(); err != nil {
+	if err := s.redis.ZRem(ctx, s.sessionsKey(account), all...).Err(); err != nil {
 		return fault("end sessions", err)
 	}
 	return nil
 }
 
-func (s *Store) forget(ctx context.Context, names []any) error {
+func (s *Store) forget(ctx context.Context, account int64, names []any) error {
 	if len(names) == 0 {
 		return nil
 	}
 	keys := make([]string, len(names))
 	for i, name := range names {
-		keys[i] = sessionKey(fmt.Sprint(name))
+		keys[i] = s.sessionKey(bucketOf(account), fmt.Sprint(name))
 	}
 	if err := s.redis.Unlink(ctx, keys...).Err(); err != nil {
 		return fault("end sessions", err)
@@ -244,8 +273,24 @@ func (s *Store) forget(ctx context.Context, names []any) error {
 
 // The names of all keys.
 
-func sessionKey(name string) string    { return "sluice:session:" + name }
-func sessionsKey(account int64) string { return "sluice:sessions:" + strconv.FormatInt(account, 10) }
+func (s *Store) sessionKey(bucket byte, name string) string {
+	return "sluice:session:" + s.tag(bucket) + name
+}
+
+func (s *Store) sessionsKey(account int64) string {
+	return "sluice:sessions:" + s.tag(bucketOf(account)) + strconv.FormatInt(account, 10)
+}
+
+// bucketOf is which of the tags an account has.
+func bucketOf(account int64) byte { return byte(account) }
+
+func (s *Store) tag(bucket byte) string {
+	if !s.tagged {
+		return ""
+	}
+	return "{a" + strconv.Itoa(int(bucket)) + "}:"
+}
+
 func throttleKey(what string) string {
 	sum := sha256.Sum256([]byte(what))
 	return "sluice:throttle:" + base64.RawURLEncoding.EncodeToString(sum[:])
@@ -283,12 +328,13 @@ func (s *Store) run(ctx context.Context, name string, keys []string, args ...any
 // fault says what was being done, and whether the cause is a state of the server
 // that ends by itself. Broken connections and time-outs say so of themselves.
 func fault(doing string, err error) error {
-	for _, word := range []string{"OOM", "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY"} {
+	for _, word := range []string{"OOM", "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "MOVED", "ASK"} {
 		if redis.HasErrorPrefix(err, word) {
 			return fmt.Errorf("%s: %w: %w", doing, sale.ErrUnavailable, err)
 		}
 	}
-	if errors.Is(err, redis.ErrPoolTimeout) {
+	// Two of the driver's errors have no name: a cluster without nodes, all Sentinels away.
+	if errors.Is(err, redis.ErrPoolTimeout) || strings.HasPrefix(err.Error(), "redis: ") && !errors.Is(err, redis.Nil) && !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("%s: %w: %w", doing, sale.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)

@@ -24,35 +24,38 @@ type fixture struct {
 	*Store
 	t   testing.TB
 	ctx context.Context
-	raw *redis.Client
+	raw redis.UniversalClient
 }
 
 var alice = Session{Account: 7, Role: "buyer", Stamp: "spring"}
 
 func on(t testing.TB, url string, hooks ...redis.Hook) *fixture {
 	t.Helper()
-	store, err := Open(t.Context(), url, hooks...)
+	store, err := Open(t.Context(), Options{URL: url, Hooks: hooks})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := redis.ParseURL(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &fixture{store, t, t.Context(), redis.NewClient(o)}
-	t.Cleanup(func() {
-		f.raw.Close()
-		store.Close()
-	})
+	f := &fixture{store, t, t.Context(), embeddedtest.Client(t, url)}
+	t.Cleanup(func() { store.Close() })
 	return f
 }
 
 // each runs a test over a real Redis and over the imitation that stands in for it
 // on a laptop.
 func each(t *testing.T, test func(*fixture)) {
+	eachOf(t, func(t *testing.T) string { return embeddedtest.Redis(t) }, test)
+}
+
+// eachServer is each over one server whatever kind the other tests run on: no release
+// before this one knew any other.
+func eachServer(t *testing.T, test func(*fixture)) {
+	eachOf(t, func(t *testing.T) string { return embeddedtest.RedisServer(t).URL }, test)
+}
+
+func eachOf(t *testing.T, url func(*testing.T) string, test func(*fixture)) {
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		test(on(t, embeddedtest.Redis(t)))
+		test(on(t, url(t)))
 	})
 	t.Run("miniredis", func(t *testing.T) {
 		t.Parallel()
@@ -138,7 +141,7 @@ func TestReplay(t *testing.T) {
 			f.over(token)
 		}
 		f.rotate(elsewhere, alice)
-		if n := f.raw.ZCard(f.ctx, sessionsKey(alice.Account)).Val(); n != 1 {
+		if n := f.raw.ZCard(f.ctx, f.sessionsKey(alice.Account)).Val(); n != 1 {
 			f.t.Errorf("%d sessions are listed", n)
 		}
 	})
@@ -226,7 +229,7 @@ func TestEndAllAndOthers(t *testing.T) {
 func TestMost(t *testing.T) {
 	each(t, func(f *fixture) {
 		oldest, used := f.start(alice), f.start(alice)
-		key := sessionsKey(alice.Account)
+		key := f.sessionsKey(alice.Account)
 		for i, token := range []string{oldest, used} { // as if they had begun before the rest
 			ends := time.Now().Add(time.Hour + time.Duration(i)*time.Second).UnixMilli()
 			f.must(f.raw.ZAdd(f.ctx, key, redis.Z{Score: float64(ends), Member: Name(token)}).Err())
@@ -253,7 +256,7 @@ func TestSessionsEndByThemselves(t *testing.T) {
 	each(t, func(f *fixture) {
 		refresh := f.start(alice)
 		for range 2 {
-			for _, key := range []string{sessionKey(Name(refresh)), sessionsKey(alice.Account)} {
+			for _, key := range []string{f.sessionKey(bucketOf(alice.Account), Name(refresh)), f.sessionsKey(alice.Account)} {
 				if left := f.raw.PTTL(f.ctx, key).Val(); left > Life || left < Life-time.Minute {
 					f.t.Errorf("%s lasts %s", key, left)
 				}
@@ -262,11 +265,11 @@ func TestSessionsEndByThemselves(t *testing.T) {
 			refresh = f.rotate(refresh, alice)
 		}
 		// What has expired is no longer listed after the next sign-in.
-		f.must(f.raw.Del(f.ctx, sessionKey(Name(refresh))).Err())
-		f.must(f.raw.ZAdd(f.ctx, sessionsKey(alice.Account), redis.Z{Score: float64(time.Now().Add(-time.Second).UnixMilli()), Member: Name(refresh)}).Err())
+		f.must(f.raw.Del(f.ctx, f.sessionKey(bucketOf(alice.Account), Name(refresh))).Err())
+		f.must(f.raw.ZAdd(f.ctx, f.sessionsKey(alice.Account), redis.Z{Score: float64(time.Now().Add(-time.Second).UnixMilli()), Member: Name(refresh)}).Err())
 		f.over(refresh)
 		f.start(alice)
-		if n := f.raw.ZCard(f.ctx, sessionsKey(alice.Account)).Val(); n != 1 {
+		if n := f.raw.ZCard(f.ctx, f.sessionsKey(alice.Account)).Val(); n != 1 {
 			f.t.Errorf("%d sessions are listed", n)
 		}
 	})
@@ -314,7 +317,7 @@ func TestAFullRedisRefuses(t *testing.T) {
 func TestNothingRunsAfterClose(t *testing.T) {
 	url := embeddedtest.Redis(t)
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	store, err := Open(t.Context(), url)
+	store, err := Open(t.Context(), Options{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +333,7 @@ func TestNothingRunsAfterClose(t *testing.T) {
 func TestFaultsTellNothing(t *testing.T) {
 	server := miniredis.RunT(t)
 	url := "redis://:secret@" + server.Addr()
-	store, err := Open(t.Context(), "redis://"+server.Addr())
+	store, err := Open(t.Context(), Options{URL: "redis://" + server.Addr()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +365,7 @@ func TestFaultsTellNothing(t *testing.T) {
 	if err := store.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := Open(ctx, url); err == nil || strings.Contains(err.Error(), "secret") {
+	if _, err := Open(ctx, Options{URL: url}); err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("open: %v", err)
 	}
 }

@@ -108,7 +108,7 @@ func TestLostAnswer(t *testing.T) {
 	f.rotate(refresh, alice)
 	line.armed.Store(true)
 	f.start(alice)
-	if n := f.raw.ZCard(f.ctx, sessionsKey(alice.Account)).Val(); n != 2 {
+	if n := f.raw.ZCard(f.ctx, f.sessionsKey(alice.Account)).Val(); n != 2 {
 		t.Errorf("%d sessions", n)
 	}
 }

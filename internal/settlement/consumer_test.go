@@ -145,8 +145,8 @@ func TestStopIsPrompt(t *testing.T) {
 			t.Errorf("lease of %d was not given back: %v", p, err)
 		}
 	}
-	if n, err := h.store.Announce(h.ctx, "next"); err != nil || n != 1 {
-		t.Errorf("%d live, %v", n, err)
+	if share, _, err := h.store.Share(h.ctx, "next"); err != nil || share != partitions {
+		t.Errorf("the next one's share is %d, %v", share, err)
 	}
 }
 

@@ -288,7 +288,7 @@ func TestRedisBurnsUnderALine(t *testing.T) {
 	h.drain(o)
 	h.is(ids[2:3], map[string]int{"held": 1})
 	h.is(ids[3:], map[string]int{"waiting": 2})
-	place, err := h.store.LinePlace(h.ctx, s.Partition, s.ID, h.receipt(ids[4]).LinePlace())
+	place, _, err := h.store.LinePlace(h.ctx, s.Partition, s.ID, h.receipt(ids[4]).LinePlace())
 	h.must(err)
 	if place != 2 {
 		t.Errorf("the last one has place %d", place)

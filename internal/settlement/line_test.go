@@ -36,8 +36,10 @@ func TestLongerLineThanShown(t *testing.T) {
 	if n := testutil.ToFloat64(o.metrics.deeper); n != 2 { // 3 places, then 800, then all
 		t.Errorf("looked deeper %v times", n)
 	}
-	if n := testutil.CollectAndCount(o.metrics.faults); n != 0 {
-		t.Errorf("%d kinds of faults were counted", n)
+	for _, fault := range faults {
+		if n := testutil.ToFloat64(o.metrics.faults.WithLabelValues(fault)); n != 0 {
+			t.Errorf("%s was counted %v times", fault, n)
+		}
 	}
 	h.is(ids[:units], map[string]int{"held": units})
 	h.is(ids[units:], map[string]int{"waiting": line - units})

@@ -3,14 +3,16 @@ package settlement
 import (
 	"context"
 	"errors"
-	"fmt"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"sluice/internal/ledger"
+	"sluice/internal/logs"
 	"sluice/internal/partition"
 	"sluice/internal/sale"
 )
@@ -21,6 +23,10 @@ const (
 	drainGuess  = 5000 // entries per second, until it is known better: what a small machine does with ease
 	backoffMin  = 50 * time.Millisecond
 	backoffMax  = 2 * time.Second
+
+	// A server that is there answers, or gives up by itself, long before. One that is
+	// gone without a word would keep an owner, and so its partition, for many minutes.
+	answerMost = 30 * time.Second
 )
 
 // errGap says that entries are missing between the watermark and what was read.
@@ -36,12 +42,26 @@ type owner struct {
 	decisions zerolog.Logger // sampled
 	metrics   *metrics
 
+	lease   sync.Mutex
+	dropped bool // it may not be renewed: nobody would work under it
+
+	doubts   atomic.Bool                        // whether Redis still has what was applied
+	reading  atomic.Pointer[context.CancelFunc] // ends the read in hand
+	patience time.Duration                      // with one step, or with one page of a longer work
+	watchdog *time.Timer                        // ends it
+
 	stopping chan struct{}
 	once     sync.Once
 
-	mark  ledger.Watermark // epoch, generation, and where both stores stand
+	mark  ledger.Watermark // epoch, generation, and where Postgres stands; so does Redis, but for a batch in the air
+	seen  int64            // number of the last entry that was read
 	gaps  int              // times the gap after mark was met
 	drain float64          // entries settled per second while there is a backlog, smoothed
+	most  int              // entries settled at once
+
+	flying *flight   // the batch that is on its way into view
+	landed time.Time // when the one before was there
+	coming *outlook  // what comes behind it; nil: not looked
 
 	refuses func(error) bool // whether a fault of Settle is one of the data
 	suspect suspicion
@@ -52,17 +72,33 @@ func newOwner(c *Consumer, p int) *owner {
 	log := c.log.With().Int("partition", p).Logger()
 	return &owner{
 		partition: p, name: c.name, store: c.store, ledger: c.ledger, metrics: c.metrics, log: log,
-		// Every decision of a quiet partition, a glimpse of a busy one: a line costs
-		// more than a decision.
-		decisions: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second, NextSampler: &zerolog.BasicSampler{N: 1000}}),
+		decisions: logs.Glimpses(log),
 		stopping:  make(chan struct{}),
+		patience:  c.patience,
 		drain:     drainGuess,
+		most:      batchMost,
 		refuses:   ledger.RefusesData,
 	}
 }
 
 // stop asks the owner to take no more entries. Its batch is finished.
-func (o *owner) stop() { o.once.Do(func() { close(o.stopping) }) }
+func (o *owner) stop() {
+	o.once.Do(func() { close(o.stopping) })
+	o.interrupt()
+}
+
+// doubt has it compare the stores before it goes on.
+func (o *owner) doubt() {
+	o.doubts.Store(true)
+	o.interrupt()
+}
+
+// interrupt ends the read in hand, which nothing may come of for seconds.
+func (o *owner) interrupt() {
+	if end := o.reading.Load(); end != nil {
+		(*end)()
+	}
+}
 
 func (o *owner) stopped() bool {
 	select {
@@ -73,16 +109,56 @@ func (o *owner) stopped() bool {
 	}
 }
 
+// renew holds the lease for one more while; also the owner's who is stopping, until
+// he is done. When it had lapsed, Redis may have been emptied, which nobody tells an
+// owner who waits for entries: so he compares the stores.
+func (o *owner) renew(ctx context.Context, who string) (held bool, err error) {
+	o.lease.Lock()
+	defer o.lease.Unlock()
+	if o.dropped {
+		return false, nil
+	}
+	held, lapsed, err := o.store.Renew(ctx, o.partition, who)
+	if held && lapsed {
+		o.doubt()
+	}
+	return held, err
+}
+
+// drop gives the lease back.
+func (o *owner) drop(ctx context.Context, who string) error {
+	o.lease.Lock()
+	defer o.lease.Unlock()
+	o.dropped = true
+	return o.store.Drop(ctx, o.partition, who)
+}
+
 // run is the shell around take, sync and step: it works until it is stopped or
-// fenced. Every other error is retried, with both stores compared first.
-func (o *owner) run(ctx context.Context) error {
-	next := o.take
+// fenced. Every other error is retried, with both stores compared first, ever more
+// slowly until a step gets through. The search for a poison goes on at once: the
+// servers are well.
+func (o *owner) run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, o.land()) }()
+	synced, tries := false, 0
 	for wait := backoffMin; !o.stopped() && ctx.Err() == nil; {
-		err := next(ctx)
-		switch {
-		case err == nil:
-			next, wait = o.step, backoffMin
+		if o.doubts.Swap(false) {
+			synced = false
+		}
+		err := o.next(ctx, synced)
+		if err == nil {
+			if synced {
+				wait = backoffMin
+				if tries > 0 {
+					o.log.Info().Int("tries", tries).Msg("batches go through again")
+					tries = 0
+				}
+			}
+			synced = true
 			continue
+		}
+		synced = false
+		pause := wait
+		switch {
 		case errors.Is(err, ledger.ErrFenced), errors.Is(err, partition.ErrFenced):
 			o.metrics.faults.WithLabelValues("fenced").Inc()
 			return err
@@ -91,115 +167,80 @@ func (o *owner) run(ctx context.Context) error {
 		case errors.Is(err, errData):
 			o.metrics.faults.WithLabelValues("refused").Inc()
 			o.log.Warn().Err(err).Msg("batch refused")
+			pause = backoffMin
 		default:
 			o.metrics.faults.WithLabelValues("retried").Inc()
-			o.log.Warn().Err(err).Dur("again_in", wait).Msg("batch not through")
-		}
-		if o.mark.Epoch != 0 {
-			next = o.sync
+			tries++
+			level := zerolog.WarnLevel
+			if errors.Is(err, partition.ErrAhead) { // nothing will mend that but an operator
+				level = zerolog.ErrorLevel
+			}
+			o.log.WithLevel(level).Err(err).Int("tries", tries).Dur("again_in", wait).Msg("batch not through")
+			wait = min(2*wait, backoffMax)
 		}
 		select {
-		case <-time.After(wait):
+		case <-time.After(pause):
 		case <-o.stopping:
 		case <-ctx.Done():
 		}
-		wait = min(2*wait, backoffMax)
 	}
 	return ctx.Err()
 }
 
-// take raises the epoch, which shuts out the owner before, and syncs.
-func (o *owner) take(ctx context.Context) error {
-	mark, err := o.ledger.Lead(ctx, o.partition, o.name)
-	if err != nil {
-		return err
+// next does what comes next: takes the partition, compares the stores, or steps.
+func (o *owner) next(ctx context.Context, synced bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	o.watchdog = time.AfterFunc(o.patience, cancel)
+	defer o.watchdog.Stop()
+	switch {
+	case o.mark.Epoch == 0:
+		return o.take(ctx)
+	case !synced:
+		return o.sync(ctx)
 	}
-	o.mark = mark
-	if err := o.sync(ctx); err != nil {
-		return err
-	}
-	o.metrics.takeovers.Inc()
-	o.log.Info().Int64("epoch", mark.Epoch).Stringer("applied", mark.Applied).Msg("partition taken")
-	return nil
+	return o.step(ctx)
 }
 
-// sync makes both stores stand at one watermark, whatever was interrupted. When
-// it succeeds the next step may follow.
-func (o *owner) sync(ctx context.Context) error {
-	mark, err := o.ledger.Watermark(ctx, o.partition)
-	if err != nil {
-		return err
+// alive says that a long work goes on, however long it takes in all.
+func (o *owner) alive() {
+	if o.watchdog != nil {
+		o.watchdog.Reset(o.patience)
 	}
-	if mark.Epoch != o.mark.Epoch {
-		return ledger.ErrFenced
-	}
-	if mark.Applied != o.mark.Applied {
-		o.gaps, o.suspect = 0, suspicion{}
-	}
-	o.mark = mark
-	lead, err := o.store.Lead(ctx, o.partition, mark.Epoch, mark.Generation)
-	if err != nil {
-		return err
-	}
-	switch order := lead.Applied.Compare(mark.Applied); {
-	case lead.Empty:
-		return o.rebuild(ctx)
-	case order > 0:
-		// Postgres was restored to an older state, or is not the one that Redis
-		// belongs to. To go on would settle twice or lose what is visible.
-		return fmt.Errorf("%w: Redis stands at %s, Postgres at %s; rebuild Redis from Postgres", partition.ErrAhead, lead.Applied, mark.Applied)
-	case order < 0:
-		return o.redo(ctx, lead.Applied)
-	}
-	return nil
 }
 
-// rebuild opens a partition that Redis knows nothing of. Its sales are loaded
-// when they are asked for.
-func (o *owner) rebuild(ctx context.Context) error {
-	mark, err := o.ledger.RaiseGeneration(ctx, o.partition, o.mark.Epoch)
-	if err != nil {
-		return err
-	}
-	o.mark = mark
-	o.log.Info().Int64("generation", mark.Generation).Msg("partition opened in Redis")
-	return o.store.Rebuild(ctx, o.partition, mark.Epoch, mark.Generation, mark.Applied, mark.Seq)
-}
-
-// redo applies, in order, the batches that Postgres has and Redis lacks.
-func (o *owner) redo(ctx context.Context, applied sale.EntryID) error {
-	for applied != o.mark.Applied {
-		batches, err := o.ledger.BatchesAfter(ctx, o.partition, applied, 16)
+// step carries one batch from the stream into view. It waits some seconds for the
+// first entry; none is no error.
+//
+// When there are more entries than one batch takes, it returns as soon as the batch is
+// committed: the next step sees to it that it comes into view (ahead.go).
+func (o *owner) step(ctx context.Context) error {
+	at := o.coming
+	if o.coming = nil; at == nil {
+		entries, err := o.read(ctx)
 		if err != nil {
 			return err
 		}
-		if len(batches) == 0 || batches[0].Prev != applied {
-			return fmt.Errorf("the log of partition %d does not reach back to %s", o.partition, applied)
-		}
-		for _, b := range batches {
-			if err := o.apply(ctx, b); err != nil {
-				return err
-			}
-			applied = b.Last
-			o.metrics.redone.Inc()
-			o.log.Info().Stringer("from", b.Prev).Stringer("to", b.Last).Msg("batch applied from the log")
-		}
+		at = &outlook{entries: entries}
 	}
-	return nil
+	return o.landAfter(o.carry(ctx, at))
 }
 
-// step carries one batch from the stream into view. It waits up to a second for
-// the first entry; none is no error.
-func (o *owner) step(ctx context.Context) error {
-	entries, err := o.store.Read(ctx, o.partition, o.mark.Applied, batchMost)
-	if err != nil {
-		return err
-	}
-	if entries, err = o.unbroken(entries); err != nil || len(entries) == 0 {
+// carry is step with entries at hand.
+func (o *owner) carry(ctx context.Context, at *outlook) error {
+	entries, err := o.unbroken(at.entries)
+	if err != nil || len(entries) == 0 {
 		return err
 	}
 	began := time.Now()
 	entries = entries[:o.suspect.portion(len(entries))]
+	smooth := o.smooth(at.entries, entries)
+	if !smooth { // what is done now may ask Redis for more than sales
+		if err := o.land(); err != nil {
+			return err
+		}
+		at = &outlook{entries: entries}
+	}
 	if err := o.identify(ctx, entries); err != nil {
 		return err
 	}
@@ -214,27 +255,53 @@ func (o *owner) step(ctx context.Context) error {
 		b.Seq = max(b.Seq, e.Seq)
 	}
 	b.Facts.Generation = o.mark.Generation
-	viewing, err := o.settle(ctx, &b)
+	var coming <-chan *outlook
+	if smooth && len(entries) == o.most {
+		coming = o.look(ctx, b)
+	}
+	viewing, err := o.settle(ctx, &b, at)
+	if coming != nil {
+		o.coming = <-coming
+	}
 	if err != nil {
 		return o.relearn(ctx, o.judge(err, b))
 	}
-	settled := time.Now()
 	o.suspect.settled(len(entries))
+	o.mark.Applied, o.mark.Seq, o.gaps = b.Last, b.Seq, 0
 	// Committed: from here on it has to become visible, even if we are stopping.
-	if err := o.apply(context.WithoutCancel(ctx), b); err != nil {
+	settled := time.Now()
+	if err := o.land(); err != nil {
 		return err
 	}
-	o.mark.Applied, o.mark.Seq, o.gaps = b.Last, b.Seq, 0
-	// A full batch tells how fast a backlog drains; a small one is mostly its fixed
-	// cost and tells next to nothing, so it counts by its size.
-	rate := float64(len(entries)) / time.Since(began).Seconds()
-	o.drain += (rate - o.drain) / 2 * float64(len(entries)) / batchMost
-	o.metrics.batch(b, viewing, settled.Sub(began)-viewing, time.Since(settled))
-	for i, e := range b.Entries {
-		o.decisions.Info().Str("request_id", e.Trace).Stringer("receipt", e.Receipt).Int64("sale", e.Sale).Stringer("verb", e.Verb).
-			Stringer("status", b.Outcomes[i].Status).Stringer("reason", b.Outcomes[i].Reason).Msg("settled")
+	o.launch(context.WithoutCancel(ctx), &flight{batch: b, began: began, viewing: viewing, settling: settled.Sub(began) - viewing})
+	if o.coming != nil {
+		return nil
 	}
-	return nil
+	return o.land()
+}
+
+// drained is how many entries are settled per second, after a batch of n that took so
+// long. A full batch tells how fast a backlog drains; a small one is mostly its fixed cost
+// and tells next to nothing, so it counts by its size. The mean is the geometric one: a
+// guess that was twenty times too high is as soon forgotten as one that was too low.
+func drained(drain float64, n int, took time.Duration) float64 {
+	return drain * math.Pow(float64(n)/took.Seconds()/drain, float64(n)/batchMost/2)
+}
+
+// read answers the next entries; none, too, when the owner is stopped, or in doubt.
+func (o *owner) read(ctx context.Context) ([]sale.Entry, error) {
+	reading, end := context.WithCancel(ctx)
+	defer end()
+	o.reading.Store(&end)
+	defer o.reading.Store(nil)
+	if o.stopped() || o.doubts.Load() { // who said so a moment ago found no read to interrupt
+		return nil, nil
+	}
+	entries, err := o.store.Read(reading, o.partition, o.mark.Applied, o.most)
+	if o.stopped() || reading.Err() != nil && ctx.Err() == nil {
+		return nil, nil
+	}
+	return entries, err
 }
 
 // identify gives unreadable entries what their receipts still know of them, so
@@ -267,6 +334,7 @@ func (o *owner) identify(ctx context.Context, entries []sale.Entry) error {
 func (o *owner) unbroken(entries []sale.Entry) ([]sale.Entry, error) {
 	seq := o.mark.Seq
 	for i, e := range entries {
+		o.seen = max(o.seen, e.Seq)
 		if e.Seq == 0 || e.Seq <= seq { // unreadable, or admitted again by a Redis that came back older
 			continue
 		}
@@ -277,7 +345,7 @@ func (o *owner) unbroken(entries []sale.Entry) ([]sale.Entry, error) {
 			if o.gaps++; o.gaps <= gapPatience {
 				return nil, errGap
 			}
-			o.log.Error().Int64("after", seq).Int64("next", e.Seq).Msg("entries are lost in Redis")
+			o.log.Error().Int64("after", seq).Int64("next", e.Seq).Int64("lost", e.Seq-seq-1).Msg("entries are lost in Redis")
 			o.metrics.faults.WithLabelValues("lost").Add(float64(e.Seq - seq - 1))
 		}
 		seq = e.Seq
@@ -285,21 +353,31 @@ func (o *owner) unbroken(entries []sale.Entry) ([]sale.Entry, error) {
 	return entries, nil
 }
 
-// settle views what the batch may have to see and has it settled; it answers how
-// long it viewed. When a line was shown too little of, nothing has happened, and it
-// is looked at again, deeper.
-func (o *owner) settle(ctx context.Context, b *sale.Batch) (viewing time.Duration, err error) {
-	asks := partition.Asks(b.Entries)
+// settle views what the batch may have to see, unless that was seen ahead, and has it
+// settled; it answers how long it viewed. When a line was shown too little of, nothing
+// has happened, and it is looked at again, deeper.
+func (o *owner) settle(ctx context.Context, b *sale.Batch, at *outlook) (viewing time.Duration, err error) {
+	asks := at.asks
+	if asks == nil {
+		asks = partition.Asks(b.Entries)
+	}
+	b.State = o.foreseen(at, b.Last)
 	for {
-		began := time.Now()
-		if b.State, err = o.view(ctx, *b, asks); err != nil {
-			return viewing, err
+		if b.State == nil {
+			if err := o.land(); err != nil {
+				return viewing, err
+			}
+			began := time.Now()
+			if b.State, err = o.view(ctx, *b, asks); err != nil {
+				return viewing, err
+			}
+			viewing += time.Since(began)
 		}
-		viewing += time.Since(began)
 		var short *ledger.Short
-		if err = o.ledger.Settle(ctx, b); !errors.As(err, &short) || !deepen(asks, short.Sales) {
+		if err = o.commit(ctx, b); !errors.As(err, &short) || !deepen(asks, short.Sales) {
 			return viewing, err
 		}
+		b.State = nil
 		o.metrics.deeper.Inc()
 	}
 }

@@ -107,8 +107,15 @@ func (o *owner) condemn(e *sale.Entry) {
 // it knows the cause, even if the batch is applied from the log, since a reply was
 // lost.
 func (o *owner) apply(ctx context.Context, b sale.Batch) error {
-	if err := o.store.Bury(ctx, o.mark.Epoch, b, o.drain, o.deaths); err != nil {
+	at, err := o.store.Bury(ctx, o.mark.Epoch, b, o.drain, o.deaths)
+	switch {
+	case errors.Is(err, partition.ErrStrange): // until it is trusted, nobody is let in
+		o.doubt()
+	case err != nil:
 		return err
+	}
+	if at > 0 { // else whoever made it true has counted it, if he lived to
+		o.metrics.applied(b, at)
 	}
 	death, found := o.deaths[b.Last]
 	if e := b.Entries[len(b.Entries)-1]; found && e.Verb == 0 {

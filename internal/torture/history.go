@@ -11,18 +11,19 @@ import (
 
 // Sighting is a receipt as a client was shown it.
 type Sighting struct {
-	AtMS      int64         `json:"at_ms"` // when the answer was there, since the traffic began
+	AtUS      int64         `json:"at_us"` // when the answer was there, since the traffic began
 	Receipt   string        `json:"receipt"`
 	Status    client.Status `json:"status"`
 	Reason    client.Reason `json:"reason,omitempty"`
 	Quantity  int64         `json:"quantity,omitempty"`
 	UnitPrice int64         `json:"unit_price,omitempty"`
 	Amount    int64         `json:"amount,omitempty"`
+	PayByMS   int64         `json:"pay_by_ms,omitempty"` // stream time, while held
 }
 
 // sameOutcome says whether a and b, of one status, tell the same.
 func (a Sighting) sameOutcome(b Sighting) bool {
-	a.AtMS, b.AtMS = 0, 0
+	a.AtUS, b.AtUS = 0, 0
 	return a == b
 }
 
@@ -36,14 +37,33 @@ type Request struct {
 	Verb    client.Verb `json:"verb"`
 	Sale    int64       `json:"sale"`
 	Grown   int64       `json:"grown,omitempty"` // units that a change asks for
+	Asked   Asked       `json:"asked,omitzero"`
+
+	SentUS     int64 `json:"sent_us,omitempty"`     // when it was first sent, since the traffic began
+	AnsweredUS int64 `json:"answered_us,omitempty"` // when the first answer with its receipt was there
+	StreamMS   int64 `json:"stream_ms,omitempty"`   // the stream time that its receipt names
+
+	Earlier []int64 `json:"earlier,omitempty"` // stream times that it named before: then it was lost, and taken in again
 
 	Answers    []string   `json:"answers,omitempty"`    // the receipt that each sending was answered with
 	Refused    string     `json:"refused,omitempty"`    // the code of the first sending's refusal
+	Doubtful   bool       `json:"doubtful,omitempty"`   // refused, while an earlier sending had not been answered
 	Forgotten  string     `json:"forgotten,omitempty"`  // the code of a refusal after the key had a receipt
 	Unanswered string     `json:"unanswered,omitempty"` // the error with which patience ended
 	Vanished   string     `json:"vanished,omitempty"`   // the code of a receipt that could not be read any more
 	Seen       []Sighting `json:"seen,omitempty"`
+	Lost       *Loss      `json:"lost,omitempty"`       // when its receipt was answered as lost
 	VerdictMS  float64    `json:"verdict_ms,omitempty"` // from the first sending to the first decided sighting
+}
+
+// Asked is what a request said, as it went over the wire.
+type Asked struct {
+	Quantity   int64  `json:"quantity,omitempty"` // units, also those that a change adds
+	Price      int64  `json:"price,omitempty"`    // of a bid
+	Exact      bool   `json:"exact,omitempty"`
+	Coupon     string `json:"coupon,omitempty"`
+	Target     string `json:"target,omitempty"`       // the receipt that it is about
+	ClosesAtMS int64  `json:"closes_at_ms,omitempty"` // of a change
 }
 
 // accepted says that somebody got a receipt.
@@ -69,7 +89,15 @@ type Belonging struct {
 type History struct {
 	Requests   []*Request      `json:"requests"`
 	Stock      map[int64]int64 `json:"stock"`      // units offered, by sale
+	Sales      []client.Sale   `json:"sales"`      // as they were offered; those that are not known so are missing
 	Belongings []Belonging     `json:"belongings"` // of all accounts
+	Quiet      []Quiet         `json:"quiet"`      // sales that nobody was told of
+
+	Changes []Change `json:"changes,omitempty"` // of masters, in a cluster
+	Outages []Outage `json:"outages,omitempty"` // the same, of whole shards
+
+	Waiters []*Waiter     `json:"waiters,omitempty"`
+	Closed  []client.Sale `json:"closed,omitempty"` // how the sales of Waiters stand in the end
 }
 
 // record is a History while it is written.
@@ -107,6 +135,8 @@ const (
 	Kept       Rule = "kept"        // an outcome that was shown stays what it was
 	Unsold     Rule = "oversold"    // what buyers have of a sale is at most its stock
 	Effects    Rule = "effects"     // what an account has is what its requests say: nothing more, nothing less
+
+	Linearizable Rule = "linearizable" // one order, which the clients' clock allows, explains all that was shown of a sale
 )
 
 // Violation is one thing that breaks a rule.
@@ -126,6 +156,9 @@ var after = map[client.Status][]client.Status{
 	client.Confirmed: {client.Refunded, client.Cancelled},
 }
 
+// follows says whether a receipt may be seen as later after it was seen as before.
+func follows(before, later client.Status) bool { return slices.Contains(after[before], later) }
+
 // refusals are those with which a request may rightly end at the door.
 var refusals = []string{string(client.CodeSoldOut), string(client.CodeNotOpen), string(client.CodeClosed)}
 
@@ -133,15 +166,23 @@ var refusals = []string{string(client.CodeSoldOut), string(client.CodeNotOpen), 
 var faults = []client.Reason{client.ReasonLost, client.ReasonInternal, client.ReasonUnknownSale}
 
 // Check finds everything in h that no client may see. It is a pure function: what it
-// says of a history can be said again from the file.
+// says of a history can be said again from the file, but for how many sales a slower
+// machine leaves undecided.
 func Check(h History) []Violation {
+	_, found := check(h)
+	return found
+}
+
+// check is Check, and how far the order of requests was judged.
+func check(h History) (Linear, []Violation) {
 	c := checker{owner: map[string]*Request{}}
 	for _, r := range h.Requests {
 		c.request(r)
 	}
 	c.stock(h)
 	c.belongings(h)
-	return c.found
+	l, found := linearize(h)
+	return l, append(c.found, found...)
 }
 
 type checker struct {
@@ -178,6 +219,9 @@ func (c *checker) request(r *Request) {
 			c.broken(OneReceipt, r, "has the receipt %s of the key %s", id, other.Key)
 		}
 		c.owner[id] = r
+	}
+	for _, at := range r.Earlier {
+		c.broken(NoneLost, r, "%s was taken in at %d, and again at %d", r.Answers[0], at, r.StreamMS)
 	}
 	c.statuses(r)
 	switch last := r.last(); {

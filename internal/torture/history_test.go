@@ -13,7 +13,7 @@ import (
 func sound() History {
 	saw := func(id string, statuses ...client.Status) (seen []Sighting) {
 		for i, status := range statuses {
-			s := Sighting{AtMS: int64(i), Receipt: id, Status: status}
+			s := Sighting{AtUS: int64(i), Receipt: id, Status: status}
 			if status != client.Queued {
 				s.Quantity = 2
 			}

@@ -2,6 +2,8 @@ package torture
 
 import (
 	"context"
+	"math/rand/v2"
+	"sync"
 	"time"
 
 	"sluice/client"
@@ -11,10 +13,12 @@ import (
 const (
 	payShare    = 0.6  // of who holds something: he pays
 	cancelShare = 0.2  // he cancels; the rest let it expire
-	leaveShare  = 0.2  // of who waits in a line: he leaves it
+	leaveShare  = 0.3  // of who waits in a line: he leaves it
 	regretShare = 0.2  // of who has paid or joined: he cancels
 	refundShare = 0.5  // of who has a bid of a sale that is closed: he wants his points back
 	couponShare = 0.5  // of who has a coupon of the seller: he uses it
+	twiceUsed   = 0.3  // of coupons that are used: also for something else, at the same moment
+	bookShare   = 0.2  // of errands: he books a table
 	exactShare  = 0.1  // of bids that insist on a price
 	thinkMost   = 1200 // ms, before he pays: some are too late
 )
@@ -23,6 +27,10 @@ const (
 // that can happen to it.
 func (c *crowd) errand(ctx context.Context, who *person, key string) {
 	if c.refund(ctx, who, key) {
+		return
+	}
+	if t, ok := c.market.table(who.dice); ok && who.dice.Float64() < bookShare {
+		c.book(ctx, who, key, t)
 		return
 	}
 	kinds := []client.Kind{client.Auction, client.Reservation, client.Reservation, client.Coupon, client.Event}
@@ -65,7 +73,10 @@ func (e errand) quantity() int64 { return 1 + e.who.dice.Int64N(e.Limit) }
 func (e errand) bid(ctx context.Context) {
 	b := client.Bid{Quantity: e.quantity(), Price: startPrice}
 	if e.likely(exactShare) {
-		b.Exact, b.Price = true, startPrice-drop*int64(time.Since(e.OpensAt)/time.Second)
+		b.Exact, b.Price = true, startPrice-drop*int64(time.Since(e.OpensAt)/e.Period)
+	}
+	if e.fixed() {
+		b.Coupon = e.coupon()
 	}
 	a, ok := e.ask(ctx, client.VerbBid, func(ctx context.Context, key client.CallOption) (client.Receipt, error) {
 		return e.who.api.Bid(ctx, e.ID, b, key)
@@ -93,19 +104,44 @@ func (c *crowd) refund(ctx context.Context, who *person, key string) bool {
 // reserve: he takes what he is given, waits if he has to, and pays, cancels or lets
 // it go.
 func (e errand) reserve(ctx context.Context) {
-	wanted := client.Reserve{Quantity: e.quantity()}
-	for i, mine := range e.who.coupons {
-		if mine.seller == e.seller && e.likely(couponShare) {
-			wanted.Coupon = mine.id
-			e.who.coupons = append(e.who.coupons[:i:i], e.who.coupons[i+1:]...)
-			break
-		}
+	wanted := client.Reserve{Quantity: e.quantity(), Coupon: e.coupon()}
+	if wanted.Coupon != "" && e.likely(twiceUsed) {
+		var beside sync.WaitGroup
+		defer beside.Wait()
+		beside.Go(e.again(ctx, wanted.Coupon))
 	}
 	a, ok := e.ask(ctx, client.VerbReserve, func(ctx context.Context, key client.CallOption) (client.Receipt, error) {
 		return e.who.api.Reserve(ctx, e.ID, wanted, key)
 	})
 	if ok {
 		e.end(ctx, a)
+	}
+}
+
+// coupon takes one that is good for the offer out of his pocket; "" when he has none,
+// or keeps it.
+func (e errand) coupon() string {
+	for i, mine := range e.who.coupons {
+		if mine.seller == e.seller && e.likely(couponShare) {
+			e.who.coupons = append(e.who.coupons[:i:i], e.who.coupons[i+1:]...)
+			return mine.id
+		}
+	}
+	return ""
+}
+
+// again uses a coupon that he uses already once more, at the same moment, and lets
+// go of what he is given for it.
+func (e errand) again(ctx context.Context, coupon string) func() {
+	dice := rand.New(rand.NewPCG(e.who.dice.Uint64(), 5)) // his own are in use
+	request := Request{Key: e.key + "-again", Account: e.who.account, Kind: e.Kind, Verb: client.VerbReserve, Sale: e.ID}
+	return func() {
+		a, ok := e.crowd.ask(ctx, e.who, dice, request, func(ctx context.Context, key client.CallOption) (client.Receipt, error) {
+			return e.who.api.Reserve(ctx, e.ID, client.Reserve{Quantity: 1, Coupon: coupon}, key)
+		})
+		if ok {
+			e.until(ctx, a, client.Receipt.Settled)
+		}
 	}
 }
 

@@ -2,15 +2,18 @@ package torture
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,12 +21,12 @@ import (
 	"time"
 
 	"sluice/client"
+	"sluice/internal/process"
 )
 
 const (
 	restIfDied = 300 * time.Millisecond // before one that ended by itself is started again
 	stopGrace  = 15 * time.Second       // to end in order; the longest that one of them allows itself is 10 s
-	aftermath  = 5 * time.Second        // of a server's death: who gives up within it may blame that
 	startMost  = 15 * time.Second       // only at its start may a process give up; then it must outlast every server's death
 )
 
@@ -31,13 +34,21 @@ const (
 type worker struct {
 	role, name string
 	fleet      *fleet
-	address    string // of the API
-	log        string // what all its processes wrote
+	listen     string   // of the API; clients reach it at address
+	address    string   // through a link of its own
+	ops        string   // where it is asked whether it is ready; "": nobody asks
+	env, args  []string // what it is told alone: the ways to its servers
+	log        string   // what all its processes wrote
+	links      trouble
+	host       *host // where it works; nil: on this one
+	vacant     bool  // nobody has come yet
 
 	mu      sync.Mutex
+	program []string    // that is started next, but for its role
 	process *os.Process // nil: none is up
 	rest    time.Duration
 	doomed  bool // the one that is up was killed by us, or told to stop
+	rolled  bool // it was told to stop, and another is to follow
 
 	stopping chan struct{} // closed: nobody starts it again
 	gone     chan struct{} // closed: the last has ended
@@ -45,51 +56,78 @@ type worker struct {
 
 // fleet is a deployment: its workers, and what happened to them.
 type fleet struct {
-	program []string // that runs a worker, but for its role
-	env     []string
+	env     []string // what all are told
 	workers []*worker
+	up      bool // launched
 
 	starts  atomic.Int64
-	down    atomic.Int64 // servers that are down now
-	trouble atomic.Int64 // when the last of them came back, in Unix nanoseconds
+	rolls   atomic.Int64 // processes that were exchanged in a rolling update
+	untidy  atomic.Int64 // of these, those that did not end in order
+	servers trouble
+	dial    dial // how clients reach an API; nil: as usual
 
 	mu   sync.Mutex
 	died []string // in words; those that had no fault of a server to blame are wrong
 	gave int      // up at the start, for such a fault: their supervisor starts them again
 }
 
-// launch starts so many of each.
-func launch(program []string, folder string, env []string, apis, consumers, schedulers int) (*fleet, error) {
-	f := &fleet{program: program, env: env}
+// newFleet makes places for so many of each; nobody works there before launch.
+func newFleet(program []string, folder string, env []string, apis, consumers, schedulers int) (*fleet, error) {
+	f := &fleet{env: env}
 	for _, kind := range []struct {
 		role string
 		n    int
-	}{{roleAPI, apis}, {roleConsumer, consumers}, {roleScheduler, schedulers}} {
+	}{{process.RoleAPI, apis}, {process.RoleConsumer, consumers}, {process.RoleScheduler, schedulers}} {
 		for i := range kind.n {
 			w := &worker{
-				role: kind.role, name: fmt.Sprintf("%s-%d", kind.role, i+1), fleet: f,
+				role: kind.role, name: fmt.Sprintf("%s-%d", kind.role, i+1), fleet: f, program: program,
 				stopping: make(chan struct{}), gone: make(chan struct{}),
 			}
 			w.log = filepath.Join(folder, w.name+".log")
-			if w.role == roleAPI {
+			if w.role == process.RoleAPI {
 				var err error
-				if w.address, err = freeAddress(); err != nil {
+				if w.listen, err = freeAddress(); err != nil {
 					return nil, err
 				}
+				w.address = w.listen
 			}
 			f.workers = append(f.workers, w)
 		}
 	}
-	for _, w := range f.workers {
-		go w.supervise()
-	}
 	return f, nil
 }
 
+// launch starts them all, but for the vacant.
+func (f *fleet) launch() {
+	f.up = true
+	for _, w := range f.workers {
+		if !w.vacant {
+			go w.supervise()
+		}
+	}
+}
+
+// leaveVacant keeps the last n places of consumers free until somebody comes.
+func (f *fleet) leaveVacant(n int) {
+	for _, w := range slices.Backward(f.workers) {
+		if w.role == process.RoleConsumer && n > 0 {
+			w.vacant = true
+			n--
+		}
+	}
+}
+
+// come starts a process in a place that was vacant.
+func (w *worker) come() {
+	w.vacant = false
+	go w.supervise()
+}
+
 // freeAddress is a loopback port below those from which the kernel serves outgoing
-// connections: an API that is started again must find it free.
+// connections: an API that is started again must find it free. Another torture on the
+// same machine most likely looks elsewhere.
 func freeAddress() (string, error) {
-	for port := 12000 + os.Getpid()%4000; port < 20000; port++ {
+	for port := 12000 + rand.IntN(8000); port < 22000; port++ {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			continue
@@ -124,6 +162,12 @@ func (w *worker) supervise() {
 	// thread must outlive them all.
 	runtime.LockOSThread()
 	defer close(w.gone)
+	if w.host != nil { // the thread stays there with all that it starts
+		if err := w.host.space.enter(); err != nil {
+			w.fleet.note("%s: %v", w.name, err)
+			return
+		}
+	}
 	for {
 		rest := w.runOnce()
 		select {
@@ -143,12 +187,12 @@ func (w *worker) runOnce() time.Duration {
 		return time.Second
 	}
 	defer log.Close()
-	args := append(w.fleet.program[1:len(w.fleet.program):len(w.fleet.program)], w.role)
-	cmd := exec.Command(w.fleet.program[0], args...)
-	cmd.Env = append(w.fleet.env[:len(w.fleet.env):len(w.fleet.env)], "SLUICE_NAME="+w.name, "SLUICE_LISTEN="+w.address)
-	if w.address == "" {
-		cmd.Env[len(cmd.Env)-1] = "SLUICE_LISTEN=127.0.0.1:0"
-	}
+	w.mu.Lock()
+	program := w.program
+	w.mu.Unlock()
+	cmd := exec.Command(program[0], slices.Concat(program[1:], []string{w.role}, w.args)...)
+	cmd.Env = append(w.fleet.env[:len(w.fleet.env):len(w.fleet.env)], w.env...)
+	cmd.Env = append(cmd.Env, "SLUICE_NAME="+w.name, "SLUICE_LISTEN="+cmp.Or(w.listen, "127.0.0.1:0"))
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = log, log, attributes()
 	w.mu.Lock()
 	select {
@@ -163,7 +207,7 @@ func (w *worker) runOnce() time.Duration {
 		return time.Second
 	}
 	began := time.Now()
-	w.process, w.rest, w.doomed = cmd.Process, restIfDied, false
+	w.process, w.rest, w.doomed, w.rolled = cmd.Process, restIfDied, false, false
 	w.mu.Unlock()
 	w.fleet.starts.Add(1)
 	err = cmd.Wait()
@@ -171,10 +215,14 @@ func (w *worker) runOnce() time.Duration {
 	defer w.mu.Unlock()
 	w.process = nil
 	switch {
-	case w.doomed && w.rest > 0: // killed
+	case w.doomed && w.rest > 0 && !w.rolled: // killed
+	case w.rolled && cmd.ProcessState.ExitCode() == process.ExitFailure, w.rolled && time.Since(began) < startMost && terminated(cmd):
+		// It left something behind, since a server or the machine let it wait for too long,
+		// and says so; or it did not listen for signals yet.
+		w.fleet.untidy.Add(1)
 	case w.doomed && err != nil:
-		w.fleet.note("%s was told to stop, and ended with %v", w.name, err)
-	case !w.doomed && time.Since(began) < startMost && w.fleet.troubled():
+		w.fleet.note("%s was told to stop, and ended with %v: %s", w.name, err, lastLine(w.log))
+	case !w.doomed && time.Since(began) < startMost && (w.fleet.servers.fresh() || w.links.fresh()):
 		w.fleet.mu.Lock()
 		w.fleet.gave++
 		w.fleet.mu.Unlock()
@@ -184,26 +232,30 @@ func (w *worker) runOnce() time.Duration {
 	return w.rest
 }
 
+// lastLine is what a process said last: why it ended.
+func lastLine(log string) string {
+	text, err := os.ReadFile(log)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
+}
+
+// terminated says whether SIGTERM itself has ended a process.
+func terminated(cmd *exec.Cmd) bool {
+	if cmd.ProcessState == nil {
+		return false
+	}
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGTERM
+}
+
 // note keeps what is wrong with a process.
 func (f *fleet) note(format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.died = append(f.died, fmt.Sprintf(format, args...))
-}
-
-// without does something during which a server is down.
-func (f *fleet) without(server func() error) error {
-	f.down.Add(1)
-	defer func() {
-		f.trouble.Store(time.Now().UnixNano())
-		f.down.Add(-1)
-	}()
-	return server()
-}
-
-// troubled says whether a server is down, or was a moment ago.
-func (f *fleet) troubled() bool {
-	return f.down.Load() > 0 || time.Since(time.Unix(0, f.trouble.Load())) < aftermath
 }
 
 // kill ends the process with SIGKILL, and starts the next one after rest. It says
@@ -234,9 +286,12 @@ func (w *worker) pause() (goOn func()) {
 // are gone; who hangs is killed, which is noted.
 func (f *fleet) stop(roles ...string) {
 	var all sync.WaitGroup
+	if !f.up {
+		return
+	}
 	for _, w := range f.workers {
 		for _, role := range roles {
-			if w.role == role {
+			if w.role == role && !w.vacant {
 				all.Go(w.stop)
 			}
 		}
@@ -304,11 +359,11 @@ func (f *fleet) gaveUp() int {
 // ready waits until every API answers.
 func (f *fleet) ready(ctx context.Context) error {
 	for _, w := range f.workers {
-		if w.role != roleAPI {
+		if w.role != process.RoleAPI {
 			continue
 		}
 		for {
-			api, err := client.New("http://"+w.address, client.WithAttempts(1), client.WithHTTPClient(&http.Client{Timeout: answerBy}))
+			api, err := client.New("http://"+w.address, client.WithAttempts(1), client.WithHTTPClient(&http.Client{Timeout: answerBy, Transport: f.dial.transport()}))
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sluice/internal/process"
 )
 
 // until waits for what will happen in moments.
@@ -31,12 +33,13 @@ func TestProcessesThatMisbehave(t *testing.T) {
 		"panics":            {`echo "panic: oh"; echo ready; exec sleep 60`, "panic: oh"},
 		"ends out of order": {`trap 'exit 4' TERM; echo ready; while :; do sleep 0.01; done`, "was told to stop, and ended with exit status 4"},
 	} {
-		f, err := launch([]string{"sh", "-c", test.script}, t.TempDir(), nil, 0, 1, 0)
+		f, err := newFleet([]string{"sh", "-c", test.script}, t.TempDir(), nil, 0, 1, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
+		f.launch()
 		until(t, name, func() bool { return ready(f.workers[0]) > 1 || name != "ends by itself" && ready(f.workers[0]) > 0 })
-		f.stop(roleConsumer)
+		f.stop(process.RoleConsumer)
 		if wrong := f.wrong(); !slices.ContainsFunc(wrong, func(text string) bool { return strings.Contains(text, test.want) }) {
 			t.Errorf("%s: found %q, want %q", name, wrong, test.want)
 		}
@@ -46,10 +49,11 @@ func TestProcessesThatMisbehave(t *testing.T) {
 // TestKilledProcessesComeBack: who is killed is started again after its rest, who gives
 // up while a server is down too, and neither is wrong.
 func TestKilledProcessesComeBack(t *testing.T) {
-	f, err := launch([]string{"sh", "-c", `trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done`}, t.TempDir(), nil, 0, 1, 0)
+	f, err := newFleet([]string{"sh", "-c", `trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done`}, t.TempDir(), nil, 0, 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.launch()
 	w := f.workers[0]
 	started := func(n int) {
 		t.Helper()
@@ -69,7 +73,7 @@ func TestKilledProcessesComeBack(t *testing.T) {
 	}
 	started(3)
 	goOn() // of one that is gone
-	if err := f.without(func() error {
+	if err := f.servers.during(func() error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return w.process.Kill() // as if by itself
@@ -77,7 +81,7 @@ func TestKilledProcessesComeBack(t *testing.T) {
 		t.Error(err)
 	}
 	started(4)
-	f.stop(roleConsumer)
+	f.stop(process.RoleConsumer)
 	if wrong := f.wrong(); len(wrong) != 0 || f.gaveUp() != 1 {
 		t.Errorf("%q, gave up %d", wrong, f.gaveUp())
 	}

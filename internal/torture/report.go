@@ -45,6 +45,10 @@ type Report struct {
 	Seconds float64 `json:"seconds"` // of traffic, draining included
 	Verdict string  `json:"verdict"` // ok, or broken
 
+	Forgetful bool `json:"forgetful,omitempty"` // Redis was to forget: what was queued may be lost, but not silently
+
+	Cluster *Cluster `json:"cluster,omitempty"` // what befell it, where Redis is one
+
 	Requests  int                 `json:"requests"` // one per key
 	Accepted  int                 `json:"accepted"`
 	Repeats   int                 `json:"repeats"`  // answers to a key that had a receipt already
@@ -59,17 +63,69 @@ type Report struct {
 	Skipped int            `json:"skipped_faults"`
 	Starts  int64          `json:"starts"`  // of processes
 	GaveUp  int            `json:"gave_up"` // processes that ended since a server was down
+	Rolled  int64          `json:"rolled"`  // processes that were exchanged for those of another release
+	Untidy  int64          `json:"untidy"`  // of these, those that left something to the next one, since they had to wait for too long
 
 	Oversold   int64 `json:"oversold"`
 	Unfinished int64 `json:"unfinished"`
 	Inversions int64 `json:"inversions"`
-	Lost       int   `json:"lost"`
+	Lost       int   `json:"lost"`    // requests; only a Redis that is to forget may lose any, or a cluster at a failover
+	Anew       int   `json:"anew"`    // of these asked again, and taken in
 	Doubled    int   `json:"doubled"` // keys with two receipts
 
+	Hardships []Hardship `json:"hardships,omitempty"` // of hosts, one after the other
+	Packets   [2]int64   `json:"packets,omitzero"`    // between hosts: that arrived, that did not
+
+	Calm *Calm `json:"calm,omitempty"` // while nothing broke
+
 	Audit      proof        `json:"audit"`
+	Order      Linear       `json:"order"`      // how far the order of requests was judged
 	Violations []Violation  `json:"violations"` // the first of them
 	Broken     map[Rule]int `json:"broken"`     // how many of each rule
 	Processes  []string     `json:"processes"`  // what they did that none should do
+
+	mayLose bool // what was lost is judged one by one, or is no wrong at all
+}
+
+// Cluster is what befell a Redis Cluster, and what it lost by that.
+type Cluster struct {
+	Planned  int       `json:"planned"`   // changes of a master, in order
+	Promoted int       `json:"promoted"`  // the others: a replica took over
+	Window   Quantiles `json:"window_ms"` // how long a master took in what its successor may lack
+	Unsafe   int       `json:"unsafe"`    // promoted, though nobody had ever seen it have everything, or the old master end
+	Moves    int       `json:"moves"`     // of slots, there or back
+	Outages  int       `json:"outages"`   // of a master and its replica
+	Sent     int       `json:"sent"`      // requests meanwhile to others
+	Decided  int       `json:"decided"`   // of these, before the outage was over
+}
+
+func (c Cluster) String() string {
+	return fmt.Sprintf("%d replicas promoted, %d masters relieved in order, %d slots moved; what was taken in within p50 %.0f ms, at most %.0f ms, might be lost, at %d at any time",
+		c.Promoted, c.Planned, c.Moves, c.Window.P50, c.Window.Max, c.Unsafe)
+}
+
+// clustered sums up what befell the cluster.
+func (h *house) clustered(found History) (*Cluster, []Violation) {
+	c := Cluster{Moves: h.servers.cluster.moves}
+	var windows []float64
+	for _, change := range found.Changes {
+		switch {
+		case change.Planned:
+			c.Planned++
+		case change.FromMS == 0 || change.UntilMS == never:
+			c.Promoted++
+			c.Unsafe++
+		default:
+			c.Promoted++
+			windows = append(windows, float64(change.UntilMS-change.FromMS))
+		}
+	}
+	c.Window = quantiles(windows)
+	outages, violations := CheckOutages(found)
+	for _, o := range outages {
+		c.Outages, c.Sent, c.Decided = c.Outages+1, c.Sent+o.Sent, c.Decided+o.Decided
+	}
+	return &c, violations
 }
 
 // Clean says that nobody was wronged.
@@ -79,11 +135,36 @@ func (r Report) Clean() bool { return r.Verdict == "ok" }
 func (h *house) report(c *crowd, found proof) Report {
 	r := Report{
 		Seed: h.Seed, Seconds: math.Round(c.took.Seconds()*10) / 10,
-		Faults: h.struck.done, Skipped: h.struck.skipped, Starts: h.fleet.starts.Load(), GaveUp: h.fleet.gaveUp(),
+		Faults: h.struck.done, Skipped: h.struck.skipped, Starts: h.fleet.starts.Load(), GaveUp: h.fleet.gaveUp(), Rolled: h.fleet.rolls.Load(), Untidy: h.fleet.untidy.Load(),
 		Processes: h.fleet.wrong(),
 	}
 	r.tally(c.record.History)
-	r.judge(Check(c.record.History), found)
+	judge := check
+	switch {
+	case h.Forgetful && h.forgiving():
+		r.Forgetful, judge = true, checkForgetful
+	case h.forgiving():
+		judge = checkFailover
+	}
+	order, violations := judge(c.record.History)
+	r.Order = order
+	if h.Cluster {
+		var held []Violation
+		r.Cluster, held = h.clustered(c.record.History)
+		violations = append(violations, held...)
+	}
+	violations = slices.Concat(violations, CheckCoupons(c.record.History), CheckQuiet(c.record.History))
+	if h.hosts != nil {
+		r.Hardships = h.hosts.met
+		r.Packets[0], r.Packets[1] = h.hosts.network.counts()
+	}
+	violations = append(violations, h.found...)
+	if h.calm != nil {
+		r.Calm = h.calm.sum(c.record.Waiters)
+		violations = slices.Concat(violations, h.calm.broken, CheckWaiters(c.record.History))
+	}
+	r.mayLose = h.forgiving()
+	r.judge(violations, found)
 	return r
 }
 
@@ -103,21 +184,33 @@ func (r *Report) tally(h History) {
 		r.Accepted++
 		r.Repeats += len(one.Answers) - 1
 		last := one.last()
-		r.Outcomes[string(last.Status)]++
+		outcome := string(last.Status)
+		if answeredLost(one.Vanished) {
+			outcome = string(client.CodeLost)
+		}
+		r.Outcomes[outcome]++
 		if last.Status == client.Rejected {
 			r.Reasons[string(last.Reason)]++
 		}
-		if last.Reason == client.ReasonLost {
+		if last.Reason == client.ReasonLost || one.Lost != nil || answeredLost(one.Vanished) || len(one.Earlier) > 0 {
 			r.Lost++
+		}
+		if one.Lost != nil && one.Lost.Anew || one.Lost == nil && len(one.Earlier) > 0 {
+			r.Anew++
 		}
 		if one.VerdictMS > 0 {
 			took = append(took, one.VerdictMS)
 		}
 	}
-	slices.Sort(took)
-	if n := len(took); n > 0 {
-		r.VerdictMS.P50, r.VerdictMS.P99, r.VerdictMS.Max = took[n/2], took[min(n*99/100, n-1)], took[n-1]
+	r.VerdictMS = quantiles(took)
+}
+
+func quantiles(all []float64) (q Quantiles) {
+	slices.Sort(all)
+	if n := len(all); n > 0 {
+		q = Quantiles{all[n/2], all[min(n*99/100, n-1)], all[n-1]}
 	}
+	return q
 }
 
 // judge takes the violations and the audit in, and says the verdict.
@@ -132,15 +225,30 @@ func (r *Report) judge(violations []Violation, found proof) {
 	r.Doubled = r.Broken[OneReceipt]
 	r.Verdict = "ok"
 	if len(violations) > 0 || len(r.Processes) > 0 || found.Verdict != "ok" ||
-		r.Oversold+r.Unfinished+r.Inversions != 0 || r.Lost != 0 {
+		r.Oversold+r.Unfinished+r.Inversions != 0 || r.Lost != 0 && !r.mayLose {
 		r.Verdict = "broken"
 	}
+}
+
+// wronged are the lost that should not have been.
+func (r Report) wronged() int {
+	if r.mayLose {
+		return r.Broken[NoneLost]
+	}
+	return r.Lost
 }
 
 // Table writes r for a person.
 func (r Report) Table(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	for _, line := range [][2]string{
+	var cluster [][2]string
+	if c := r.Cluster; c != nil {
+		cluster = [][2]string{
+			{"cluster", c.String()},
+			{"shards away", fmt.Sprintf("%d; meanwhile %d requests were sent to others, and %d decided", c.Outages, c.Sent, c.Decided)},
+		}
+	}
+	for _, line := range slices.Concat([][2]string{
 		{"seed", fmt.Sprint(r.Seed)},
 		{"traffic", fmt.Sprintf("%.1f s", r.Seconds)},
 		{"requests", fmt.Sprintf("%d, %d accepted, %d repeated", r.Requests, r.Accepted, r.Repeats)},
@@ -149,16 +257,22 @@ func (r Report) Table(w io.Writer) error {
 		{"outcomes", counts(r.Outcomes)},
 		{"reasons", counts(r.Reasons)},
 		{"time to the verdict", fmt.Sprintf("p50 %.0f ms, p99 %.0f ms, longest %.0f ms", r.VerdictMS.P50, r.VerdictMS.P99, r.VerdictMS.Max)},
-		{"faults", fmt.Sprintf("%s; %d skipped, since their target was down", counts(r.Faults), r.Skipped)},
-		{"processes", fmt.Sprintf("%d started, %d gave up while a server was down", r.Starts, r.GaveUp)},
+		{"faults", fmt.Sprintf("%s; %d skipped, since their target was down or ill already", counts(r.Faults), r.Skipped)},
+		{"processes", fmt.Sprintf("%d started, %d gave up while a server was down, %d exchanged for another release, %d of them not in order", r.Starts, r.GaveUp, r.Rolled, r.Untidy)},
 		{"audit", fmt.Sprintf("%s: %d sales, %d receipts, %d ledger entries, %d batches with %d requests, in %d ms",
 			r.Audit.Verdict, r.Audit.Sales, r.Audit.Receipts, r.Audit.Entries, r.Audit.Batches, r.Audit.Requests, r.Audit.TookMS)},
-		{"wrong", fmt.Sprintf("oversold %d, unfinished %d, lost %d, doubled %d, inversions %d", r.Oversold, r.Unfinished, r.Lost, r.Doubled, r.Inversions)},
-	} {
+	}, cluster, [][2]string{
+		{"order", r.Order.String()},
+		{"lost with Redis", fmt.Sprintf("%d of %d accepted requests, %d of them asked again and taken in", r.Lost, r.Accepted, r.Anew)},
+		{"wrong", fmt.Sprintf("oversold %d, unfinished %d, lost %d, doubled %d, inversions %d", r.Oversold, r.Unfinished, r.wronged(), r.Doubled, r.Inversions)},
+	}) {
 		fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	for _, line := range append(copes(r.Hardships), r.Calm.lines()...) {
+		fmt.Fprintln(w, line)
 	}
 	for _, v := range r.Violations {
 		fmt.Fprintf(w, "BROKEN %s: key %s, sale %d: %s\n", v.Rule, v.Key, v.Sale, v.Detail)
@@ -172,7 +286,23 @@ func (r Report) Table(w io.Writer) error {
 	for _, text := range r.Processes {
 		fmt.Fprintf(w, "BROKEN process: %s\n", text)
 	}
-	_, err := fmt.Fprintf(w, "torture %s; again: sluice torture --seed %d\n", r.Verdict, r.Seed)
+	again := ""
+	if r.Forgetful {
+		again = " --forgetful"
+	}
+	if r.Cluster != nil {
+		again += " --cluster"
+	}
+	if r.Rolled > 0 {
+		again += " --from FILE"
+	}
+	if r.Calm != nil {
+		again += " --calm"
+	}
+	if len(r.Hardships) > 0 {
+		again += " --hosts"
+	}
+	_, err := fmt.Fprintf(w, "torture %s; again: sluice torture --seed %d%s\n", r.Verdict, r.Seed, again)
 	return err
 }
 
@@ -226,6 +356,6 @@ func (c *crowd) show(h *house, end bool) {
 		}
 	}
 	answered, decided := c.answered.Load(), c.decided.Load()
-	fmt.Fprintf(h.Progress, "%s%5.1f s  sent %d  answered %d  queue %d  faults %d  servers down %d%s", before,
-		time.Since(c.began).Seconds(), c.sent.Load(), answered, max(answered-decided, 0), h.struck.total(), h.fleet.down.Load(), after)
+	fmt.Fprintf(h.Progress, "%s%5.1f s  sent %d  answered %d  queue %d  faults %d  servers broken %d%s", before,
+		time.Since(c.began).Seconds(), c.sent.Load(), answered, max(answered-decided, 0), h.struck.total(), h.fleet.servers.now.Load(), after)
 }

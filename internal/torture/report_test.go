@@ -38,6 +38,22 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// TestVerdictOfForgetful: what is lost is wrong only where Redis keeps everything.
+func TestVerdictOfForgetful(t *testing.T) {
+	for _, forgetful := range []bool{false, true} {
+		r := Report{Forgetful: forgetful, mayLose: forgetful}
+		r.tally(forgotten())
+		r.judge(nil, proof{Verdict: "ok"})
+		var text strings.Builder
+		if err := r.Table(&text); err != nil {
+			t.Fatal(err)
+		}
+		if r.Lost != 3 || r.Anew != 1 || r.Clean() != forgetful || strings.Contains(text.String(), "--forgetful") != forgetful {
+			t.Errorf("lost %d, anew %d\n%s", r.Lost, r.Anew, text.String())
+		}
+	}
+}
+
 func TestTally(t *testing.T) {
 	var r Report
 	r.tally(sound())

@@ -4,34 +4,37 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"net"
+	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
+	"time"
 
 	"sluice/internal/embedded"
 )
 
-// servers are a Redis and a Postgres that can be killed and started again.
-//
-// Workers reach them by redisURL and postgresURL. A proxy that delays, resets or
-// swallows what goes between them (toxiproxy) belongs there: a pair of URLs per
-// worker, each leading through a link of its own, whose toxics are more kinds of
-// faults.
+// servers are a Redis and a Postgres that can be killed and started again, and
+// stopped for a while.
 type servers struct {
 	redisURL, postgresURL string // the same after every restart
 
 	folder, password string
-	forgetful        bool // the known-bad twin of a Redis: it keeps nothing
+	forgetful        bool // Redis keeps nothing over its death
 
 	redisMu sync.Mutex // one thing at a time
 	redis   *embedded.Redis
+	cluster *cluster // instead of it
 
 	postgresMu sync.Mutex
 	postgres   *embedded.Servers
 }
 
 // startServers makes both in the folder, which they keep.
-func startServers(ctx context.Context, folder string, forgetful bool) (s *servers, err error) {
-	s = &servers{folder: folder, password: rand.Text(), forgetful: forgetful}
+func startServers(ctx context.Context, folder string, o Options) (s *servers, err error) {
+	s = &servers{folder: folder, password: rand.Text(), forgetful: o.Forgetful}
 	s.postgres, err = embedded.Start(ctx, embedded.Options{
 		Dir:     folder,
 		Redis:   "redis://unused", // ours is another: it syncs each write, and can be killed alone
@@ -40,10 +43,18 @@ func startServers(ctx context.Context, folder string, forgetful bool) (s *server
 	if err != nil {
 		return nil, err
 	}
+	s.postgresURL = s.postgres.PostgresURL
+	if o.Cluster {
+		if s.cluster, err = startCluster(ctx, folder, s.password); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+		s.redisURL = s.cluster.URL
+		return s, nil
+	}
 	if err := s.startRedis(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	s.redisURL, s.postgresURL = s.redis.URL, s.postgres.PostgresURL
+	s.redisURL = s.redis.URL
 	return s, nil
 }
 
@@ -59,13 +70,15 @@ func (s *servers) startRedis(ctx context.Context) error {
 		args = []string{"--appendonly", "no"}
 	}
 	r, err := embedded.StartRedis(ctx, embedded.RedisOptions{
-		Dir: filepath.Join(s.folder, "redis"), Password: s.password, Port: port, Durable: true, Args: args,
+		Dir: s.redisFolder(), Password: s.password, Port: port, Durable: true, Args: args,
 	})
 	if err == nil {
 		s.redis = r
 	}
 	return err
 }
+
+func (s *servers) redisFolder() string { return filepath.Join(s.folder, "redis") }
 
 // crashRedis kills Redis, and starts it again after what is done meanwhile.
 func (s *servers) crashRedis(ctx context.Context, meanwhile func()) error {
@@ -87,6 +100,56 @@ func (s *servers) crashPostgres(ctx context.Context, meanwhile func()) error {
 	return s.postgres.RestartPostgres(ctx)
 }
 
+// pauseRedis stops Redis (SIGSTOP) until what is done meanwhile has ended. It keeps
+// its connections, and takes new ones without a word.
+func (s *servers) pauseRedis(_ context.Context, meanwhile func()) error {
+	s.redisMu.Lock()
+	defer s.redisMu.Unlock()
+	return pauseServer(filepath.Join(s.redisFolder(), "redis.pid"), meanwhile)
+}
+
+// pausePostgres is the same, of all its processes.
+func (s *servers) pausePostgres(_ context.Context, meanwhile func()) error {
+	s.postgresMu.Lock()
+	defer s.postgresMu.Unlock()
+	return pauseServer(filepath.Join(s.folder, "postgres", "postmaster.pid"), meanwhile)
+}
+
+func pauseServer(pidFile string, meanwhile func()) error {
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		return err
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(first))
+	if err != nil {
+		return fmt.Errorf("understand %s: %w", pidFile, err)
+	}
+	goOn, err := freeze(pid, int((2 * serverPauseMost).Seconds()))
+	if err != nil {
+		return fmt.Errorf("stop the server of %s: %w", pidFile, err)
+	}
+	defer goOn()
+	meanwhile()
+	return nil
+}
+
+// emptyRedis takes all that Redis knows from it, in one moment.
+func (s *servers) emptyRedis(context.Context, func()) error {
+	s.redisMu.Lock()
+	defer s.redisMu.Unlock()
+	n := node{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.redis.Port)), password: s.password}
+	defer n.close()
+	answers, err := n.ask(10*time.Second, "FLUSHALL")
+	if err == nil && answers[0] != "OK" {
+		err = fmt.Errorf("it answers %q", answers)
+	}
+	if err != nil {
+		return fmt.Errorf("empty Redis: %w", err)
+	}
+	return nil
+}
+
 // close stops both in order.
 func (s *servers) close() (err error) {
 	s.redisMu.Lock()
@@ -95,6 +158,9 @@ func (s *servers) close() (err error) {
 	defer s.postgresMu.Unlock()
 	if s.redis != nil {
 		err = s.redis.Stop()
+	}
+	if s.cluster != nil {
+		err = s.cluster.close()
 	}
 	return errors.Join(err, s.postgres.Close())
 }

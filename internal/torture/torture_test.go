@@ -5,20 +5,23 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/alecthomas/kong"
 
+	"sluice/internal/embedded/embeddedtest"
 	"sluice/internal/process"
 )
 
 // What this test binary is told to be.
 const (
-	beWorker = "torture-worker" // followed by the role
-	beParent = "torture-parent" // tortures until it is killed
-	lifetime = 3 * time.Minute  // of anything here
+	beWorker  = "torture-worker"  // followed by the role
+	beParent  = "torture-parent"  // tortures until it is killed
+	beFreezer = "torture-freezer" // followed by a process, which it stops, and dies
+	lifetime  = 3 * time.Minute   // of anything here
 )
 
 func TestMain(m *testing.M) {
@@ -30,15 +33,25 @@ func TestMain(m *testing.M) {
 			_, err := Run(context.Background(), Options{Length: time.Minute, Seed: 1, Program: self(), Progress: os.Stdout})
 			fmt.Println(err)
 			os.Exit(1)
+		case beFreezer:
+			pid, err := strconv.Atoi(os.Args[2])
+			if err == nil {
+				_, err = freeze(pid, 1)
+			}
+			if err != nil {
+				fmt.Println(err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
 	}
-	os.Exit(m.Run())
+	embeddedtest.Main(m)
 }
 
-// work is what `sluice torture-worker` does.
+// work is what `sluice worker` does.
 func work() {
 	var line struct {
-		Worker Worker `cmd:"" name:"torture-worker"`
+		Worker process.Worker `cmd:"" name:"torture-worker"`
 	}
 	chosen := process.Parse(&line, "torture.test", "", kong.Vars{
 		"ops_listen": "127.0.0.1:0", "log_level": "warn", "log_format": "json", "given": "", "keys": "",
@@ -52,12 +65,32 @@ func work() {
 
 func self() []string { return []string{os.Args[0], beWorker} }
 
-// TestTorture is the whole thing, in short.
+// TestTorture is the whole thing, in short. On a machine with much else to do, hardly
+// anything may get through in that time; then it is done again with other dice.
 func TestTorture(t *testing.T) {
+	for seed := range uint64(4) {
+		report := tortured(t, Options{Length: 12 * time.Second, Seed: 1 + seed})
+		if !report.Clean() {
+			t.Error("somebody was wronged")
+		}
+		if len(report.Faults) < len(kindsOfFaults)-report.Skipped {
+			t.Errorf("the faults were %v", report.Faults)
+		}
+		if t.Failed() || report.Accepted > 50 && report.Repeats > 0 && len(report.Kinds) == 4 && report.Audit.Requests >= int64(report.Accepted) {
+			return
+		}
+	}
+	t.Error("hardly anything was asked: this proves nothing")
+}
+
+// tortured runs a torture and logs what came of it.
+func tortured(t *testing.T, o Options) Report {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), lifetime)
 	defer cancel()
 	var progress bytes.Buffer
-	report, err := Run(ctx, Options{Length: 10 * time.Second, Seed: 1, Program: self(), Progress: &progress})
+	o.Program, o.Progress = self(), &progress
+	report, err := Run(ctx, o)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
 	}
@@ -66,38 +99,32 @@ func TestTorture(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log(text.String())
-	if !report.Clean() {
-		t.Error("somebody was wronged")
-	}
-	for _, kind := range kindsOfFaults {
-		if report.Faults[kind.name] == 0 && report.Skipped == 0 {
-			t.Errorf("no %s among the faults", kind.name)
-		}
-	}
-	if report.Accepted < 50 || report.Repeats == 0 || len(report.Kinds) != 4 || report.Audit.Requests < int64(report.Accepted) {
-		t.Error("hardly anything was asked: this proves nothing")
-	}
-	if !strings.Contains(progress.String(), "the seed is 1") || !strings.Contains(progress.String(), "faults") {
+	if !strings.Contains(progress.String(), fmt.Sprintf("the seed is %d", o.Seed)) || !strings.Contains(progress.String(), "faults") {
 		t.Errorf("progress:\n%s", progress.String())
 	}
+	return report
 }
 
-// TestForgetfulRedisIsCaught is the known-bad twin of the whole: a Redis that comes
-// back empty takes queued requests and rejections with it, and that is seen.
-func TestForgetfulRedisIsCaught(t *testing.T) {
-	t.Setenv("TMPDIR", openTemp(t)) // the folder is kept, since something is wrong
-	ctx, cancel := context.WithTimeout(t.Context(), lifetime)
-	defer cancel()
-	report, err := Run(ctx, Options{Length: 8 * time.Second, Seed: 1, Program: self(), forgetful: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Log(report.Broken)
-	if report.Faults[killRedis] == 0 {
-		t.Fatal("nobody killed Redis")
-	}
-	if report.Clean() {
-		t.Error("it was not caught")
+// TestForgetfulRedis: what is queued while Postgres stands still is gone when Redis is
+// emptied meanwhile. Where Redis may forget, that is no wrong, since it is said, and
+// nothing else is gone; where it keeps everything it is. So the second run is the
+// known-bad twin of the whole.
+func TestForgetfulRedis(t *testing.T) {
+	t.Setenv("TMPDIR", openTemp(t)) // the folder is kept where something is wrong
+	for _, strict := range []bool{false, true} {
+		report := tortured(t, Options{Length: 9 * time.Second, Seed: 1, Forgetful: true, strict: strict, faults: []fault{
+			{at: 2500 * time.Millisecond, kind: pausePostgres, lasts: 3 * time.Second},
+			{at: 4500 * time.Millisecond, kind: emptyRedis},
+		}})
+		if report.Faults[pausePostgres] != 1 || report.Faults[emptyRedis] != 1 || report.Lost == 0 {
+			t.Error("nothing was lost: this proves nothing")
+		}
+		if report.Clean() == strict {
+			t.Errorf("strict %t, clean %t", strict, report.Clean())
+		}
+		if strict && report.Broken[Known]+report.Broken[NoneLost] == 0 {
+			t.Errorf("broken is %v: nobody says that something was lost", report.Broken)
+		}
 	}
 }
 
@@ -116,7 +143,9 @@ func openTemp(t *testing.T) string {
 }
 
 func TestOptions(t *testing.T) {
-	for _, bad := range []Options{{}, {Length: time.Second}, {Length: 2 * time.Hour}, {Length: time.Minute, Buyers: -1}, {Length: time.Minute, Buyers: 1001}} {
+	for _, bad := range []Options{{}, {Length: time.Second}, {Length: 2 * time.Hour}, {Length: time.Minute, Buyers: -1}, {Length: time.Minute, Buyers: 1001},
+		{Length: time.Minute, Hosts: true, Forgetful: true}, {Length: time.Minute, Hosts: true, From: self()}, {Length: time.Minute, Hosts: true, Cluster: true},
+		{Length: time.Minute, Cluster: true, Forgetful: true}, {Length: time.Minute, Cluster: true, From: self()}} {
 		if bad.Check() == nil {
 			t.Errorf("%+v is taken", bad)
 		}

@@ -2,11 +2,13 @@ package torture
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +38,9 @@ const (
 // person is an account and what it does.
 type person struct {
 	account int64
+	token   string
 	api     *client.Client
+	asking  atomic.Int64 // requests that are on their way
 	dice    *rand.Rand
 	coupons []coupon // not used yet
 	bids    []bought // confirmed, to be refunded perhaps
@@ -70,9 +74,14 @@ type crowd struct {
 	buyers  []*person
 	market  market
 	record  record
+	waiting *waiting // nil: nobody waits but those who ask
 
-	mu  sync.Mutex
-	all []*asked
+	mu       sync.Mutex
+	all      []*asked
+	doubtful []*asked // refused, while an earlier sending may still be on its way
+
+	said sync.Map // Asked by Idempotency-Key
+	gone sync.Map // the keys of which some sending was not answered
 
 	sent, answered, decided atomic.Int64
 }
@@ -82,34 +91,47 @@ type crowd struct {
 type anyAPI struct {
 	hosts []string
 	next  http.RoundTripper
+	hears func(*http.Request)
+	loses func(*http.Request) // it was not answered, or with a fault: it may still be on its way
 }
 
 func (a anyAPI) RoundTrip(r *http.Request) (*http.Response, error) {
+	a.hears(r)
 	r = r.Clone(r.Context())
 	r.URL.Host = a.hosts[rand.IntN(len(a.hosts))]
-	return a.next.RoundTrip(r)
+	answer, err := a.next.RoundTrip(r)
+	if err != nil || answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusRequestTimeout {
+		a.loses(r)
+	}
+	return answer, err
 }
 
 // CloseIdleConnections is what Client.Close asks for.
-func (a anyAPI) CloseIdleConnections() { a.next.(*http.Transport).CloseIdleConnections() }
+func (a anyAPI) CloseIdleConnections() {
+	a.next.(interface{ CloseIdleConnections() }).CloseIdleConnections()
+}
 
 // invite makes everybody's account.
 func (h *house) invite(ctx context.Context) (*crowd, error) {
 	c := &crowd{seed: h.Seed, record: record{History: History{Stock: map[int64]int64{}}}}
-	route := anyAPI{next: &http.Transport{MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections}}
+	route := anyAPI{hears: c.hear, loses: c.lose, next: h.fleet.dial.transport()}
 	for _, w := range h.fleet.workers {
-		if w.role == roleAPI {
+		if w.role == process.RoleAPI {
 			route.hosts = append(route.hosts, w.address)
 		}
 	}
+	within := answerBy
+	if h.calm != nil {
+		route.hosts, route.next, within = []string{h.calm.front.address()}, h.calm, calmAnswerBy
+	}
 	var err error
 	c.api, err = client.New("http://any", client.WithAttempts(math.MaxInt),
-		client.WithHTTPClient(&http.Client{Timeout: answerBy, Transport: route}))
+		client.WithHTTPClient(&http.Client{Timeout: within, Transport: route}))
 	if err != nil {
 		return nil, err
 	}
 	poor := h.Buyers / poorShare
-	return c, h.inside(ctx, func(p *process.Process) error {
+	err = h.inside(ctx, func(p *process.Process) error {
 		buyers := func(n int, points int64) func() ([]int64, error) {
 			return func() ([]int64, error) { return p.Accounts.Create(ctx, "buyer", n, points) }
 		}
@@ -132,16 +154,29 @@ func (h *house) invite(ctx context.Context) (*crowd, error) {
 					return err
 				}
 				*some.into = append(*some.into, &person{
-					account: account, api: c.api.With(client.WithToken(token)),
+					account: account, token: token, api: c.api.With(client.WithToken(token)),
 					dice: rand.New(rand.NewPCG(h.Seed, uint64(100+len(c.sellers)+len(c.buyers)))),
 				})
 			}
 		}
 		return nil
 	})
+	if err == nil && h.calm != nil {
+		if c.waiting, err = newWaiting(c, "http://"+h.calm.front.address(), h.calm); err == nil {
+			for _, who := range c.buyers {
+				c.waiting.account(who)
+			}
+		}
+	}
+	return c, err
 }
 
-func (c *crowd) close() { c.api.Close() }
+func (c *crowd) close() {
+	if c.waiting != nil {
+		c.waiting.stop()
+	}
+	c.api.Close()
+}
 
 // play lets everybody ask until end, and returns when all that they began is over,
 // or when ctx ends.
@@ -168,7 +203,11 @@ func (c *crowd) ask(ctx context.Context, who *person, dice *rand.Rand, request R
 	key := client.WithKey(a.Key)
 	twice, again := dice.Float64() < twiceShare, dice.Float64() < againShare
 	c.sent.Add(1)
+	who.asking.Add(1)
+	known := sync.OnceFunc(func() { who.asking.Add(-1) })
+	defer known()
 	sent := time.Now()
+	a.SentUS = c.us()
 	var second client.Receipt
 	secondErr := errors.New("not sent")
 	var beside sync.WaitGroup
@@ -177,14 +216,23 @@ func (c *crowd) ask(ctx context.Context, who *person, dice *rand.Rand, request R
 	}
 	first, err := send(ctx, key)
 	beside.Wait()
+	if said, ok := c.said.Load(a.Key); ok {
+		a.Asked = said.(Asked)
+	}
 	if err != nil && secondErr == nil { // one was refused before the other was let in
 		first, err = second, nil
 	}
 	if err != nil {
 		if code := client.CodeOf(err); code != "" && !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			a.Refused = string(code)
+			a.Refused, a.AnsweredUS = string(code), c.us()
 			c.answered.Add(1)
 			c.decided.Add(1)
+			if _, lost := c.gone.Load(a.Key); lost {
+				a.Doubtful = true
+				c.mu.Lock()
+				c.doubtful = append(c.doubtful, a)
+				c.mu.Unlock()
+			}
 		} else {
 			a.Unanswered = err.Error()
 		}
@@ -198,11 +246,40 @@ func (c *crowd) ask(ctx context.Context, who *person, dice *rand.Rand, request R
 	c.mu.Lock()
 	c.all = append(c.all, a)
 	c.mu.Unlock()
+	known()
+	if c.waiting != nil {
+		c.waiting.receipt(who, first.ID)
+	}
 	c.see(a, sent, first)
 	if again {
 		c.repeat(ctx, a, sent)
 	}
 	return a, c.follow(ctx, a, sent, client.Receipt.Decided)
+}
+
+// lose notes that a sending was not answered.
+func (c *crowd) lose(r *http.Request) {
+	if key := r.Header.Get("Idempotency-Key"); key != "" {
+		c.gone.Store(key, true)
+	}
+}
+
+// clear asks again, once nothing is on its way any more, what was refused after an
+// earlier sending had not been answered. That one may have arrived later, when what it
+// was refused for was true no more: a sale that was closed has been extended.
+func (c *crowd) clear(ctx context.Context) {
+	for _, a := range c.doubtful {
+		sent := time.Now()
+		r, err := a.send(ctx, client.WithKey(a.Key))
+		if err != nil {
+			continue // and it is as it was
+		}
+		a.Refused, a.Doubtful = "", false
+		a.Answers = append(a.Answers, r.ID)
+		c.all = append(c.all, a)
+		c.see(a, sent, r)
+		c.follow(ctx, a, sent, client.Receipt.Decided)
+	}
 }
 
 // repeat sends a request that has a receipt once more.
@@ -215,6 +292,59 @@ func (c *crowd) repeat(ctx context.Context, a *asked, sent time.Time) {
 	case code != "" && ctx.Err() == nil:
 		a.Forgotten = string(code)
 	}
+}
+
+// latest are so many requests.
+const latest = 32
+
+// lately are the partitions of the latest requests; any, if there are none.
+func (c *crowd) lately() (all []int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.all[max(0, len(c.all)-latest):] {
+		all = append(all, partitionOf(a.Answers[0]))
+	}
+	if len(all) == 0 {
+		return []int{0}
+	}
+	return all
+}
+
+// us is the time since the traffic began, by the one clock that all clients share.
+func (c *crowd) us() int64 { return time.Since(c.began).Microseconds() }
+
+// hear notes what a request says on its way to an API.
+func (c *crowd) hear(r *http.Request) {
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" {
+		return
+	}
+	var wire struct {
+		Quantity int64     `json:"quantity"`
+		Price    int64     `json:"price"`
+		Exact    bool      `json:"exact"`
+		Coupon   string    `json:"coupon"`
+		GrowBy   int64     `json:"grow_by"`
+		ExtendTo time.Time `json:"extend_to"`
+	}
+	if r.GetBody != nil {
+		if body, err := r.GetBody(); err == nil {
+			_ = json.NewDecoder(body).Decode(&wire) // what has no body says nothing in it
+			_ = body.Close()
+		}
+	}
+	said := Asked{Quantity: wire.Quantity + wire.GrowBy, Price: wire.Price, Exact: wire.Exact, Coupon: wire.Coupon}
+	if !wire.ExtendTo.IsZero() {
+		said.ClosesAtMS = wire.ExtendTo.UnixMilli()
+	}
+	path := strings.Split(r.URL.Path, "/")
+	if len(path) > 3 && path[2] == "receipts" {
+		said.Target = path[3]
+	}
+	if last := path[len(path)-1]; last == "claims" || last == "change" || path[2] == "stores" && last == "reservations" {
+		said.Quantity = 1 // which is not said
+	}
+	c.said.Store(key, said)
 }
 
 // follow asks after a receipt until it is as wanted, and says whether it came to
@@ -235,8 +365,17 @@ func (c *crowd) see(a *asked, sent time.Time, r client.Receipt) {
 	before := a.receipt
 	a.receipt = r
 	now := Sighting{
-		AtMS: time.Since(c.began).Milliseconds(), Receipt: r.ID, Status: r.Status, Reason: r.Reason,
+		AtUS: c.us(), Receipt: r.ID, Status: r.Status, Reason: r.Reason,
 		Quantity: r.Quantity, UnitPrice: r.UnitPrice, Amount: r.Amount,
+	}
+	if !r.PayBy.IsZero() {
+		now.PayByMS = r.PayBy.UnixMilli()
+	}
+	if at := r.RequestedAt.UnixMilli(); at != a.StreamMS { // the first time; or it was lost, and asked again under its key
+		if a.StreamMS != 0 {
+			a.Earlier = append(a.Earlier, a.StreamMS)
+		}
+		a.StreamMS, a.AnsweredUS = at, now.AtUS
 	}
 	if r.Decided() && !before.Decided() {
 		a.VerdictMS = float64(time.Since(sent).Microseconds()) / 1000
@@ -247,9 +386,36 @@ func (c *crowd) see(a *asked, sent time.Time, r client.Receipt) {
 	}
 }
 
+// recordSales writes the terms of all sales down: as they were made, and those of
+// slots, which nobody changes, as they are read.
+func (c *crowd) recordSales(ctx context.Context) error {
+	made := map[int64]bool{}
+	for _, o := range c.market.offers {
+		c.record.Sales = append(c.record.Sales, o.Sale)
+		made[o.ID] = true
+	}
+	for id := range c.record.Stock {
+		if made[id] {
+			continue
+		}
+		s, err := c.api.Sale(ctx, id)
+		if err != nil {
+			return fmt.Errorf("read the terms of sale %d: %w", id, err)
+		}
+		if s.Store != 0 {
+			c.record.Sales = append(c.record.Sales, s)
+		}
+	}
+	return nil
+}
+
 // reread reads every receipt and every account's list once more, when nothing goes
 // on any more, and sends some requests again. An error says that it was not done.
 func (c *crowd) reread(ctx context.Context) error {
+	if err := c.recordSales(ctx); err != nil {
+		return err
+	}
+	c.clear(ctx)
 	work := make(chan *asked)
 	var all sync.WaitGroup
 	for range readers {

@@ -28,7 +28,10 @@ func (s *Scheduler) publish(ctx context.Context, now sale.Instant) error {
 		for more := true; more && made < slotsMost; {
 			var n int
 			if n, more, err = s.ledger.Publish(ctx, &p, now); err != nil {
-				faults = append(faults, err, s.ledger.PublishNext(ctx, &p, now.Add(publishAgain)))
+				faults = append(faults, err)
+				if err := s.ledger.PublishNext(ctx, &p, now.Add(publishAgain)); err != nil {
+					return errors.Join(append(faults, err)...) // not this store's fault: nothing can be written now
+				}
 			}
 			made += n
 			s.slots.Add(float64(n))

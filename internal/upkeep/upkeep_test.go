@@ -48,7 +48,7 @@ func (h *house) must(err error) {
 }
 
 func (h *house) scheduler(name string) *Scheduler {
-	return New(name, h.store, h.ledger, 24*time.Hour, zerolog.Nop(), prometheus.NewRegistry())
+	return New(name, h.store, h.ledger, 24*time.Hour, 0, zerolog.Nop(), prometheus.NewRegistry())
 }
 
 // run starts a loop that ends with the test.
@@ -126,6 +126,61 @@ func TestOneLeads(t *testing.T) {
 	h.must(a.step(h.ctx))
 	if testutil.ToFloat64(a.leads) != 0 || testutil.ToFloat64(b.leads) != 1 {
 		t.Errorf("a leads %v, b leads %v", testutil.ToFloat64(a.leads), testutil.ToFloat64(b.leads))
+	}
+}
+
+// TestOverdue: how late what cannot be queued is goes on while nothing else does, and is
+// nothing again once it is queued, or when somebody else leads.
+func TestOverdue(t *testing.T) {
+	h := open(t)
+	a := h.scheduler("a")
+	h.must(a.step(h.ctx))
+	if a.late() != 0 || testutil.ToFloat64(a.stepped) == 0 {
+		t.Errorf("with nothing to do: %v late, last step at %v", a.late(), testutil.ToFloat64(a.stepped))
+	}
+	seller, err := h.ledger.CreateAccounts(h.ctx, "seller", 1, 0)
+	h.must(err)
+	now := sale.At(time.Now())
+	opened := now.Add(-time.Hour)
+	_, err = h.ledger.CreateSale(h.ctx, sale.Sale{
+		Kind: sale.Reservation, Seller: seller[0], Title: "lamp", Stock: 1, Limit: 1, Price: sale.Price{Policy: sale.Fixed},
+		OpensAt: opened, ClosesAt: now.Add(time.Hour), Hold: time.Minute,
+	}, 2)
+	h.must(err)
+	h.must(a.step(h.ctx)) // nobody owns its partition: it is refused as loading
+	first := a.late()
+	if first < time.Hour.Seconds() || first > 2*time.Hour.Seconds() {
+		t.Errorf("an hour late, it says %v s", first)
+	}
+	h.until("it gets later by itself", func() bool { return a.late() > first })
+
+	h.must(h.store.DropLead(h.ctx, "a"))
+	b := h.scheduler("b")
+	h.must(b.step(h.ctx))
+	h.must(a.step(h.ctx))
+	if a.late() != 0 || b.late() < first {
+		t.Errorf("b leads: a is %v late, b %v", a.late(), b.late())
+	}
+	h.run(settlement.New("consumer", h.store, h.ledger, zerolog.Nop(), prometheus.NewRegistry()).Run)
+	h.until("it is queued", func() bool { h.must(b.step(h.ctx)); return b.late() == 0 })
+}
+
+// TestStepsThatFail: they leave the time of the last good one.
+func TestStepsThatFail(t *testing.T) {
+	o := openToOutage(t)
+	o.must(o.scheduler.step(o.ctx))
+	last := testutil.ToFloat64(o.scheduler.stepped)
+	o.way.Stop()
+	if o.scheduler.step(o.ctx) == nil {
+		t.Error("a step without Postgres ended well")
+	}
+	if got := testutil.ToFloat64(o.scheduler.stepped); got != last {
+		t.Errorf("the last good step was at %v, it says %v", last, got)
+	}
+	o.must(o.way.Start())
+	o.until("it goes on", func() bool { return o.scheduler.step(o.ctx) == nil })
+	if got := testutil.ToFloat64(o.scheduler.stepped); got <= last {
+		t.Errorf("it went on after %v, it says %v", last, got)
 	}
 }
 

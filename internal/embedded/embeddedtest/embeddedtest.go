@@ -5,7 +5,9 @@
 // One Postgres per test binary is started by the first test that asks, and every
 // test gets a database cloned from a migrated template. A redis-server cannot be
 // shared that way (FLUSHALL and scripts reach across its numbered databases), so
-// each test has one to itself; they start quickly, are emptied and lent again.
+// each test has one to itself; they start quickly, are emptied and lent again. With
+// SLUICE_TEST_REDIS=cluster (or sentinel) in the environment they are many servers each,
+// and the same tests run on those.
 //
 // The servers die with the test binary, however it ends. Their files go when
 // Main cleans up, or else when a later test binary finds them:
@@ -53,14 +55,22 @@ var cleanups struct {
 }
 
 // Main runs the tests of a package, stops their servers, removes their files and
-// exits. Without it the servers stop as well, but the files stay for a while.
-func Main(m *testing.M) {
+// exits. Tests that passed and left a goroutine behind have failed: what a test
+// forgets to stop a process forgets too. Without Main the servers stop as well, but
+// the files stay for a while. m is a *testing.M, or one that knows more of its package.
+func Main(m interface{ Run() int }) {
 	code := m.Run()
 	cleanups.Lock()
 	for i := len(cleanups.steps) - 1; i >= 0; i-- {
 		cleanups.steps[i]()
 	}
 	cleanups.Unlock()
+	if code == 0 {
+		if err := leaked(leakPatience); err != nil {
+			fmt.Fprintln(os.Stderr, "the tests passed, and left goroutines behind:", err)
+			code = 1
+		}
+	}
 	os.Exit(code)
 }
 

@@ -24,14 +24,23 @@ type cluster struct {
 	clones     int
 }
 
-var theCluster = sync.OnceValues(startCluster)
+var (
+	theCluster     = sync.OnceValues(func() (*cluster, error) { return startCluster(false) })
+	theReplicables = sync.OnceValues(func() (*cluster, error) { return startCluster(true) })
+)
 
 // Postgres returns the URL of a new database that has all migrations applied,
 // with the superuser's rights. It is dropped when the test ends, together with
 // whoever is still connected to it.
 func Postgres(t testing.TB) string {
 	t.Helper()
-	c, err := theCluster()
+	return clonedFrom(t, theCluster)
+}
+
+// clonedFrom clones a database of one of the clusters.
+func clonedFrom(t testing.TB, from func() (*cluster, error)) string {
+	t.Helper()
+	c, err := from()
 	if err != nil {
 		fail(t, err)
 	}
@@ -53,7 +62,7 @@ func Postgres(t testing.TB) string {
 	return c.database(name)
 }
 
-func startCluster() (*cluster, error) {
+func startCluster(replicable bool) (*cluster, error) {
 	dir, err := newFolder("postgres")
 	if err != nil {
 		return nil, err
@@ -61,7 +70,7 @@ func startCluster() (*cluster, error) {
 	ctx, cancel := within()
 	defer cancel()
 	// A Redis that is named is not started: the tests have theirs from Redis.
-	servers, err := embedded.Start(ctx, embedded.Options{Dir: dir, Redis: "redis://unused"})
+	servers, err := embedded.Start(ctx, embedded.Options{Dir: dir, Redis: "redis://unused", Replicable: replicable})
 	if err != nil {
 		return nil, err
 	}

@@ -1,59 +1,12 @@
 package embeddedtest
 
 import (
-	"fmt"
 	"net"
 	"strconv"
-	"strings"
-	"sync"
 	"testing"
 
 	"sluice/internal/embedded"
-
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
-
-// pool keeps the redis-servers that no test uses now.
-var pool struct {
-	sync.Mutex
-	idle []*embedded.Redis
-}
-
-// Redis returns the URL of an empty redis-server that this test has to itself,
-// without persistence. When the test ends its connections are cut, it is emptied,
-// its memory limit lifted, and another test gets it. A test that stops it, or
-// changes other settings, takes RedisServer.
-func Redis(t testing.TB) string {
-	t.Helper()
-	r, err := borrow()
-	if err != nil {
-		fail(t, err)
-	}
-	t.Cleanup(func() {
-		if err := empty(r); err != nil {
-			t.Errorf("empty the test's Redis: %v", err)
-			r.Kill()
-			return
-		}
-		pool.Lock()
-		defer pool.Unlock()
-		pool.idle = append(pool.idle, r)
-	})
-	return r.URL
-}
-
-func borrow() (*embedded.Redis, error) {
-	pool.Lock()
-	if last := len(pool.idle) - 1; last >= 0 {
-		r := pool.idle[last]
-		pool.idle = pool.idle[:last]
-		pool.Unlock()
-		return r, nil
-	}
-	pool.Unlock()
-	return start(embedded.RedisOptions{})
-}
 
 // start runs a redis-server until the test binary ends, in a new folder unless
 // one is given.
@@ -72,42 +25,6 @@ func start(o embedded.RedisOptions) (r *embedded.Redis, err error) {
 	return r, nil
 }
 
-// empty makes a used server as good as new.
-func empty(r *embedded.Redis) error {
-	client, err := connect(r)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	ctx, cancel := within()
-	defer cancel()
-	for _, command := range []string{
-		"client kill type normal skipme yes",
-		"client kill type pubsub",
-		"config set maxmemory 0 maxmemory-policy noeviction",
-		"flushall sync",
-		"script flush sync",
-	} {
-		var args []any
-		for word := range strings.FieldsSeq(command) {
-			args = append(args, word)
-		}
-		if err := client.Do(ctx, args...).Err(); err != nil {
-			return fmt.Errorf("%s: %w", command, err)
-		}
-	}
-	return nil
-}
-
-func connect(r *embedded.Redis) (*redis.Client, error) {
-	options, err := redis.ParseURL(r.URL)
-	if err != nil {
-		return nil, err
-	}
-	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return redis.NewClient(options), nil
-}
-
 // Server is a redis-server of one test alone, which may do with it what it likes.
 // Its methods are not for concurrent use.
 type Server struct {
@@ -121,9 +38,11 @@ type Server struct {
 	now  *embedded.Redis
 }
 
-// RedisServer starts a redis-server for this test, with settings as on the
-// command line: RedisServer(t, "--appendonly", "yes", "--appendfsync", "always")
-// keeps its data over Kill and Restart; without them it comes back empty.
+// RedisServer starts a redis-server for this test, one whatever kind the others ask for:
+// what becomes of a server that loses its data, or keeps it, is its subject. It has
+// settings as on the command line: RedisServer(t, "--appendonly", "yes",
+// "--appendfsync", "always") keeps its data over Kill and Restart; without them it comes
+// back empty.
 func RedisServer(t testing.TB, args ...string) *Server {
 	t.Helper()
 	dir, err := newFolder("redis")

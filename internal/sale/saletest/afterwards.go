@@ -202,6 +202,9 @@ func (m *Model) change(s *modelSale, e sale.Entry) sale.Outcome {
 	if s.phase == sale.PhaseClosed {
 		return no(sale.Closed)
 	}
+	if s.stopped {
+		return no(sale.Suspended)
+	}
 	if e.ClosesAt != 0 && e.ClosesAt != s.ClosesAt {
 		if s.Kind == sale.Auction {
 			return no(sale.PriceChanged)
@@ -220,6 +223,20 @@ func (m *Model) change(s *modelSale, e sale.Entry) sale.Outcome {
 		s.ClosesAt = e.ClosesAt
 	}
 	s.Stock += e.Quantity
+	m.serve(s, e.ID.At)
+	return yes
+}
+
+// stop decides whether a sale sells nothing from now on, or sells on. Nobody who buys or
+// sells may ask for either, and what is not open cannot be stopped.
+func (m *Model) stop(s *modelSale, e sale.Entry) sale.Outcome {
+	if e.Buyer != 0 {
+		return no(sale.NotYours)
+	}
+	if s.phase == sale.Scheduled {
+		return no(sale.NotOpen)
+	}
+	s.stopped = e.Verb == sale.Suspend
 	m.serve(s, e.ID.At)
 	return yes
 }

@@ -123,8 +123,11 @@ func (d *drawer) entry() sale.Entry {
 	if s.Store != 0 && e.Verb == sale.Join {
 		e.Verb = sale.Reserve
 	}
+	if e.Verb == sale.Close { // which time brings about as well
+		d.stop(&e, s)
+	}
 	if once(d.T, "any verb", 32) {
-		e.Verb = sale.Verb(rapid.IntRange(int(sale.Bid), int(sale.Expire)).Draw(d.T, "any verb"))
+		e.Verb = sale.Verb(rapid.IntRange(int(sale.Bid), int(sale.Resume)).Draw(d.T, "any verb"))
 		if e.Verb == sale.Rebuilt {
 			e.Verb = sale.Expire
 		}
@@ -186,8 +189,23 @@ func (d *drawer) ask(e *sale.Entry, s *modelSale) {
 		if !seldom(d.T, "other seller") {
 			e.Buyer = s.Seller
 		}
+	case sale.Suspend, sale.Resume:
+		if !seldom(d.T, "by an account") {
+			e.Buyer = 0
+		}
 	default:
 		e.Buyer = 0
+	}
+}
+
+// stop turns some entries into one that suspends a sale, and mostly soon into one that
+// resumes it.
+func (d *drawer) stop(e *sale.Entry, s *modelSale) {
+	switch {
+	case s.stopped:
+		e.Verb = sale.Resume
+	case evenly(d.T, "suspend", false, false, true):
+		e.Verb = sale.Suspend
 	}
 }
 

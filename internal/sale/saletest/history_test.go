@@ -17,30 +17,34 @@ import (
 func TestHistoriesReachEverything(t *testing.T) {
 	reached := map[string]int{}
 	for _, g := range []*rapid.Generator[History]{Histories, OddHistories} {
-		for seed := range 1000 {
+		for seed := range 1500 {
 			reach(g.Example(seed), reached)
 		}
 	}
 	for _, want := range strings.Split(strings.Trim(`
-bid: confirmed, with a coupon, not_open, closed, internal, over_limit, sold_out, price_changed, short_points, lost, unknown_sale, coupon_unusable
+bid: confirmed, with a coupon, not_open, closed, internal, over_limit, sold_out, price_changed, short_points, lost, unknown_sale, coupon_unusable, suspended
 refund: confirmed, of bid, not_refundable, not_yours, already_final
-change: confirmed, not_yours, closed, price_changed, over_limit
-payout: confirmed, not_payable
+change: confirmed, not_yours, closed, price_changed, over_limit, suspended
+payout: confirmed, not_payable, suspended
+suspend: confirmed, not_open, not_yours
+resume: confirmed, not_open, not_yours
 open: confirmed
 close: confirmed
 expire: confirmed
-reserve: confirmed, held, waiting, with a coupon, not_open, closed, internal, over_limit, duplicate, sold_out, line_full, short_points, coupon_unusable, unknown_sale
-join: confirmed, waiting, not_open, closed, internal, over_limit, duplicate, sold_out, line_full, short_points
-claim: confirmed, not_open, closed, duplicate, sold_out, coupon_unusable
+reserve: confirmed, held, waiting, with a coupon, not_open, closed, internal, over_limit, duplicate, sold_out, line_full, short_points, coupon_unusable, unknown_sale, suspended
+join: confirmed, waiting, not_open, closed, internal, over_limit, duplicate, sold_out, line_full, short_points, suspended
+claim: confirmed, suspended, not_open, closed, duplicate, sold_out, coupon_unusable
 pay: confirmed, of reserve, of join, late, not_payable, already_final, expired, not_yours, short_points, internal
 cancel: confirmed, of reserve, of join, of pay, not_refundable, already_final, not_yours
-change of slot: confirmed, of reserve, closed, duplicate, sold_out, short_points, not_refundable, not_yours, already_final, unknown_sale, not_open
+change of slot: confirmed, of reserve, closed, duplicate, sold_out, short_points, not_refundable, not_yours, already_final, unknown_sale, not_open, suspended
 ends: confirmed, held, waiting, expired, cancelled, refunded, rejected, promoted, passed
+while suspended: pay, cancel, refund, expired, units free and somebody waits
+resumed: promoted
 stands: confirmed, held, waiting, expired, cancelled, refunded, sold_out, internal`, "\n"), "\n") {
 		verb, words, _ := strings.Cut(want, ": ")
 		for word := range strings.SplitSeq(words, ", ") {
 			if reached[verb+": "+word] == 0 {
-				t.Errorf("2000 histories never reached %s: %s", verb, word)
+				t.Errorf("3000 histories never reached %s: %s", verb, word)
 			}
 		}
 	}
@@ -50,7 +54,12 @@ func reach(h History, reached map[string]int) {
 	m := h.Model()
 	waited := map[uuid.UUID]bool{}
 	for _, e := range h.Entries {
+		before, stopped := m.Receipts(), map[int64]bool{}
+		for id, s := range m.sales {
+			stopped[id] = s.stopped
+		}
 		o := m.Hear(e)
+		reachSuspended(m, e, o, before, stopped, reached)
 		verb, word := e.Verb.String(), o.Status.String()
 		switch {
 		case o.Stands:
@@ -130,4 +139,27 @@ func TestHistoryAs(t *testing.T) {
 			t.Fatalf("points %v, under other numbers %v", m.Points(), points)
 		}
 	})
+}
+
+// reachSuspended notes what happens to sales that are suspended, and what resuming does.
+func reachSuspended(m *Model, e sale.Entry, o sale.Outcome, before map[uuid.UUID]sale.Receipt, stopped map[int64]bool, reached map[string]int) {
+	for id, was := range before {
+		is := *m.receipts[id]
+		if stopped[is.Sale] && is.Status == sale.Expired && was.Status == sale.Held {
+			reached["while suspended: expired"]++
+		}
+		if stopped[is.Sale] && e.Verb == sale.Resume && was.Status == sale.Waiting && is.PayBy > 0 {
+			reached["resumed: promoted"]++
+		}
+	}
+	s := m.sales[e.Sale]
+	if s == nil || !stopped[e.Sale] || o.Stands {
+		return
+	}
+	if o.Status == sale.Confirmed {
+		reached["while suspended: "+e.Verb.String()]++
+	}
+	if s.stopped && s.phase == sale.PhaseOpen && s.free() > 0 && len(s.line()) > 0 {
+		reached["while suspended: units free and somebody waits"]++
+	}
 }

@@ -36,6 +36,7 @@ type modelSale struct {
 	sale.Sale
 	phase    sale.Phase
 	paidOut  bool
+	stopped  bool            // suspended
 	receipts []*sale.Receipt // in stream order
 }
 
@@ -129,7 +130,7 @@ func (m *Model) Stand(id int64) *sale.Stand {
 		return nil
 	}
 	stand := &sale.Stand{
-		Sale: s.Sale, Phase: s.phase, PaidOut: s.paidOut,
+		Sale: s.Sale, Phase: s.phase, PaidOut: s.paidOut, Suspended: s.stopped,
 		Free: s.free(), Held: s.units(sale.Held), Sold: s.sold(), Waiting: int64(len(s.line())), Buyers: map[int64]int64{},
 	}
 	for _, r := range s.receipts {

@@ -48,8 +48,13 @@ func (m *Model) judge(e sale.Entry) sale.Outcome {
 		if e.ID.At < s.payoutAt() {
 			return no(sale.NotPayable)
 		}
+		if s.stopped {
+			return no(sale.Suspended)
+		}
 		m.move(s.Escrow, s.Seller, m.points[s.Escrow])
 		s.paidOut = true
+	case sale.Suspend, sale.Resume:
+		return m.stop(s, e)
 	}
 	return yes
 }
@@ -124,7 +129,7 @@ func (m *Model) freeCoupon(r *sale.Receipt, at sale.Instant) {
 // are not enough lets others pass, as often as the sale says; nobody passes from
 // behind the first hundred.
 func (m *Model) serve(s *modelSale, at sale.Instant) {
-	if s.phase != sale.PhaseOpen {
+	if s.phase != sale.PhaseOpen || s.stopped {
 		return
 	}
 	for m.serveOne(s, at) {
@@ -181,6 +186,9 @@ func (s *modelSale) may(buyer, units int64) sale.Reason {
 	}
 	if s.phase == sale.PhaseClosed {
 		return sale.Closed
+	}
+	if s.stopped {
+		return sale.Suspended
 	}
 	if units < 1 {
 		return sale.Internal

@@ -110,13 +110,17 @@ func (p *person) desk() {
 // makes it wider than the screen.
 func (p *person) violations() []string {
 	p.t.Helper()
+	wide := ask[[]string](p, `document.documentElement.scrollWidth > document.documentElement.clientWidth ?
+		['too-wide at ' + [...document.querySelectorAll('main *, header *, footer *')].filter(
+			e => e.getBoundingClientRect().right > document.documentElement.clientWidth).map(e => e.outerHTML.slice(0, 100)).slice(0, 3)] : []`)
+	if *withoutAxe {
+		return wide
+	}
 	if !ask[bool](p, `!!window.axe`) {
 		p.must(chromedp.Evaluate(axe+";0", nil))
 	}
-	return ask[[]string](p, `axe.run(document, {preload: false, resultTypes: ['violations']}).then(r =>
-		r.violations.flatMap(v => v.nodes.map(n => v.id + ' at ' + n.target.join(' ') + ': ' + n.failureSummary + '\n' + n.html)).concat(
-		document.documentElement.scrollWidth > document.documentElement.clientWidth ? ['too-wide at ' + [...document.querySelectorAll('main *, header *, footer *')].filter(
-			e => e.getBoundingClientRect().right > document.documentElement.clientWidth).map(e => e.outerHTML.slice(0, 100)).slice(0, 3)] : []))`)
+	return append(wide, ask[[]string](p, `axe.run(document, {preload: false, resultTypes: ['violations']}).then(r =>
+		r.violations.flatMap(v => v.nodes.map(n => v.id + ' at ' + n.target.join(' ') + ': ' + n.failureSummary + '\n' + n.html)))`)...)
 }
 
 // shoot takes a picture of the whole page.

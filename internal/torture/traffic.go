@@ -431,7 +431,8 @@ func (c *crowd) reread(ctx context.Context) error {
 		})
 	}
 	for i, a := range c.all {
-		if i%lateShare == 0 { // one after the other: each has one writer
+		stillLost := a.Lost != nil && !a.Lost.Anew // asked again by recall, which would have followed it
+		if i%lateShare == 0 && !stillLost {        // one after the other: each has one writer
 			c.repeat(ctx, a, time.Now())
 		}
 		work <- a

@@ -32,10 +32,6 @@ const AccessCookie = "sluice_access"
 // frontPattern is how a page is called in logs and metrics.
 const frontPattern = "page"
 
-// frontLongest bounds the work for one page: some questions to ourselves, each of which
-// is bounded by itself.
-const frontLongest = 15 * time.Second
-
 // guest is whom a front asks for: he is the client of what it asks.
 type guest struct {
 	request string // ID of the request for the page: all that it asks goes under it
@@ -57,7 +53,9 @@ func (a *API) fronted(front http.Handler, next fasthttp.RequestHandler) fasthttp
 	page := fasthttpadaptor.NewFastHTTPHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Not the context of the server: what is in hand when that stops is finished.
 		who, _ := r.Context().Value(guestKey{}).(guest)
-		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), guestKey{}, who), frontLongest)
+		// A page is some questions to ourselves, each of which is bounded by itself; none
+		// takes longer than an audit.
+		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), guestKey{}, who), a.auditTime+a.workTimeout)
 		defer cancel()
 		defer func() {
 			if p := recover(); p != nil {

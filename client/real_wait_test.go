@@ -12,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"sluice/client"
+	"sluice/internal/embedded/embeddedtest"
 	"sluice/internal/sale"
 )
 
@@ -55,9 +54,8 @@ func (h *house) counting(c *client.Client) (*client.Client, *counted) {
 // halted keeps everything from being settled until it is let go.
 func (h *house) halted() (letGo func()) {
 	h.Helper()
-	conn, err := pgx.Connect(h.Context(), h.postgres)
-	h.must(err)
-	_, err = conn.Exec(h.Context(), "begin; lock table batches in access exclusive mode")
+	conn := embeddedtest.Blocker(h, h.postgres)
+	_, err := conn.Exec(h.Context(), "begin; lock table batches in access exclusive mode")
 	h.must(err)
 	letGo = sync.OnceFunc(func() { h.must(conn.Close(context.Background())) })
 	h.Cleanup(letGo)

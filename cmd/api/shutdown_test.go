@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -142,9 +141,7 @@ func start(t *testing.T, grace time.Duration, hung bool) *stage {
 		}
 		return s.api != "" && s.ops != "" && s.ready() == "200 []"
 	})
-	s.lock, err = pgx.Connect(t.Context(), postgres)
-	s.must(err)
-	t.Cleanup(func() { s.lock.Close(context.WithoutCancel(t.Context())) })
+	s.lock = embeddedtest.Blocker(t, postgres)
 	return s
 }
 

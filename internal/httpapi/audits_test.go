@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"sluice/internal/accounts"
+	"sluice/internal/embedded/embeddedtest"
 )
 
 const auditsPath = operationsPath + "/audits"
@@ -55,10 +54,7 @@ func TestAudits(t *testing.T) {
 // locked keeps every audit waiting until it is undone.
 func (h *house) locked() (undo func()) {
 	h.t.Helper()
-	conn, err := pgx.Connect(h.t.Context(), h.postgres)
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	conn := embeddedtest.Blocker(h.t, h.postgres)
 	undo = sync.OnceFunc(func() { conn.Close(context.Background()) }) // which ends its transaction
 	h.t.Cleanup(undo)
 	for _, statement := range []string{`begin`, `lock table wallets in access exclusive mode`} {

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"sluice/internal/audit"
 	"sluice/internal/embedded/embeddedtest"
 )
@@ -43,11 +41,7 @@ func TestAuditOverHTTP(t *testing.T) {
 		t.Errorf("at rest: %+v", report)
 	}
 
-	conn, err := pgx.Connect(t.Context(), postgres)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close(context.Background()) })
+	conn := embeddedtest.Blocker(t, postgres)
 	exec := func(statement string, args ...any) {
 		t.Helper()
 		if _, err := conn.Exec(t.Context(), statement, args...); err != nil {

@@ -259,13 +259,7 @@ const cut = `
 // session is one of somebody else, who is in our way.
 func (o *ordeal) session() *pgx.Conn {
 	o.t.Helper()
-	c, err := pgx.Connect(o.ctx, o.pg)
-	o.must(err)
-	o.t.Cleanup(func() { c.Close(context.WithoutCancel(o.ctx)) })
-	o.exec(c, `set lock_timeout = 0`)
-	o.exec(c, `set statement_timeout = 0`)
-	o.exec(c, `set idle_in_transaction_session_timeout = 0`)
-	return c
+	return embeddedtest.Blocker(o.t, o.pg)
 }
 
 func (o *ordeal) exec(c *pgx.Conn, statement string, args ...any) {

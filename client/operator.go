@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -148,11 +149,7 @@ func (c *Client) DeadLetter(ctx context.Context, id string) (l DeadLetter, err e
 // answer of an earlier attempt was lost, this is [CodeUnknownLetter], and it was asked
 // once. [CodeLetterUnreadable] when nobody knows what it asks.
 func (c *Client) ReplayDeadLetter(ctx context.Context, id string) (string, error) {
-	var queued struct {
-		Receipt string `json:"receipt"`
-	}
-	err := c.do(ctx, &call{method: http.MethodPost, path: letterPath(id) + "/replay", into: &queued})
-	return queued.Receipt, err
+	return c.order(ctx, &call{method: http.MethodPost, path: letterPath(id) + "/replay"})
 }
 
 // DropDeadLetter forgets a dead letter, and with it what was asked.
@@ -230,6 +227,34 @@ func (c *Client) Audit(ctx context.Context, sale int64) (r AuditReport, err erro
 	}{sale}
 	err = c.do(ctx, &call{method: http.MethodPost, path: operationsPath + "/audits", body: what, into: &r, hold: auditMost, single: true})
 	return r, err
+}
+
+// SuspendSale has a sale sell nothing more, and answers the ID of what was queued: it takes
+// its turn in the stream, and then the state of the sale is [Suspended]. Who has something of
+// it keeps that, or gives it back. [CodeNotOpen] before it opens. Asked twice, nothing more
+// happens.
+func (c *Client) SuspendSale(ctx context.Context, sale int64) (string, error) {
+	return c.order(ctx, &call{method: http.MethodPost, path: operationsPath + "/sales/" + strconv.FormatInt(sale, 10) + "/suspend"})
+}
+
+// ResumeSale has a suspended sale sell on, in the same way, when an audit of it finds nothing
+// broken; it takes as long as [Client.Audit]. [CodeSaleBroken] when it does, [CodeAuditUnsure]
+// when it could not tell; with force it is not audited.
+func (c *Client) ResumeSale(ctx context.Context, sale int64, force bool) (string, error) {
+	how := struct {
+		Force bool `json:"force"`
+	}{force}
+	return c.order(ctx, &call{method: http.MethodPost, path: operationsPath + "/sales/" + strconv.FormatInt(sale, 10) + "/resume", body: how, hold: auditMost, single: true})
+}
+
+// order asks for what is queued under a receipt of ours.
+func (c *Client) order(ctx context.Context, k *call) (string, error) {
+	var queued struct {
+		Receipt string `json:"receipt"`
+	}
+	k.into = &queued
+	err := c.do(ctx, k)
+	return queued.Receipt, err
 }
 
 // ReceiptOwner is a receipt, and whose it is.

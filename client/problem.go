@@ -52,6 +52,8 @@ const (
 	CodeLetterUnreadable Code = "letter_unreadable" // nobody knows what the dead letter asks
 	CodeAuditUnderWay    Code = "audit_under_way"   // somebody else is having one in this process
 	CodeAuditTooLong     Code = "audit_too_long"
+	CodeAuditUnsure      Code = "audit_unsure" // the books did not hold still: try again
+	CodeSaleBroken       Code = "sale_broken"  // an audit finds it so: it is not resumed but by force
 	CodeInvalidFields    Code = "invalid_fields"
 	CodeInvalidSlot      Code = "invalid_slot"         // no time that the store can be booked for
 	CodeMismatch         Code = "idempotency_mismatch" // the key was used for another request

@@ -232,7 +232,8 @@ func (f *Front) operateSale(v *visit) error {
 	if err != nil {
 		return err
 	}
-	body := running{Filter: filterOf(v.r.URL.Query()), All: boughtStates}
+	query := v.r.URL.Query()
+	body := running{Filter: filterOf(query), All: boughtStates, Done: query.Get("done"), No: query.Get("no")}
 	if body.Sale, err = v.api.Sale(v.ctx, id); err != nil {
 		return err
 	}
@@ -241,4 +242,30 @@ func (f *Front) operateSale(v *visit) error {
 	}
 	v.render(http.StatusOK, "operate-sale", body.Title, body)
 	return nil
+}
+
+// operateAsk is POST /operate/sales/{id}/{verb}: stop a sale, or have it sell on. Who sends
+// it twice finds it done.
+func (f *Front) operateAsk(v *visit) error {
+	id, err := v.number()
+	if err != nil {
+		return err
+	}
+	verb := v.r.PathValue("verb")
+	switch verb {
+	case "suspend":
+		_, err = v.api.SuspendSale(v.ctx, id)
+	case "resume":
+		_, err = v.api.ResumeSale(v.ctx, id, v.r.PostFormValue("force") != "")
+	default:
+		return &client.Problem{Status: http.StatusNotFound, Code: client.CodeNotFound}
+	}
+	page := fmt.Sprintf("/operate/sales/%d", id)
+	switch no := problemOf(err); {
+	case err == nil:
+		return v.go303(page + "?done=" + verb)
+	case no != nil && no.Status == http.StatusConflict:
+		return v.go303(page + "?no=" + string(no.Code))
+	}
+	return err
 }

@@ -114,6 +114,7 @@ func (f *Front) routes() {
 	f.show("GET /operate", operators, f.operate)
 	f.show("GET /operate/sales", operators, f.operateSales)
 	f.show("GET /operate/sales/{id}", operators, f.operateSale)
+	f.show("POST /operate/sales/{id}/{verb}", operators, f.operateAsk)
 	f.show("GET /operate/dead-letters", operators, f.letters)
 	f.show("GET /operate/dead-letters/{id}", operators, f.letter)
 	f.show("POST /operate/dead-letters/{id}/{verb}", operators, f.letterAsk)

@@ -64,6 +64,7 @@ func TestWords(t *testing.T) {
 		"list.":          {"open", "scheduled", "sold_out", "closed"},
 		"done.":          {"edit", "text", "grow", "extend", "delete", "attendance"},
 		"done.store.":    {"edit", "close"},
+		"operate.done.":  {"suspend", "resume"},
 	}
 	for _, kind := range kinds {
 		for _, e := range newDraft(kind, time.Now()).Entries {

@@ -47,30 +47,39 @@ func (a *Audit) Resume(ctx context.Context, id int64) (uuid.UUID, error) {
 	return a.ask(ctx, sale.Resume, id)
 }
 
+// Order queues one of both, sale.Suspend or sale.Resume, for a sale of partition p, and
+// answers its receipt without waiting for the outcome.
+func (a *Audit) Order(ctx context.Context, p int, verb sale.Verb, id int64) (uuid.UUID, error) {
+	r := sale.Request{Receipt: sale.NewReceiptID(p), Verb: verb, Sale: id}
+	if _, err := a.store.Admit(ctx, p, r, partition.Anytime, partition.Limits{Backlog: sale.MaxPoints}); err != nil {
+		return uuid.Nil, fmt.Errorf("%s sale %d: %w", verb, id, err)
+	}
+	return r.Receipt, nil
+}
+
 func (a *Audit) ask(ctx context.Context, verb sale.Verb, id int64) (receipt uuid.UUID, err error) {
 	p, err := a.ledger.Place(ctx, id)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("sale %d: %w", id, err)
 	}
-	r := sale.Request{Receipt: sale.NewReceiptID(p), Verb: verb, Sale: id}
-	if _, err := a.store.Admit(ctx, p, r, partition.Anytime, partition.Limits{Backlog: sale.MaxPoints}); err != nil {
-		return uuid.Nil, fmt.Errorf("%s sale %d: %w", verb, id, err)
+	if receipt, err = a.Order(ctx, p, verb, id); err != nil {
+		return uuid.Nil, err
 	}
 	for {
-		standing, err := a.store.Receipt(ctx, p, r.Receipt)
+		standing, err := a.store.Receipt(ctx, p, receipt)
 		switch {
 		case ctx.Err() != nil:
-			return r.Receipt, ErrUnsettled
+			return receipt, ErrUnsettled
 		case err != nil:
-			return r.Receipt, fmt.Errorf("%s sale %d: %w", verb, id, err)
+			return receipt, fmt.Errorf("%s sale %d: %w", verb, id, err)
 		case standing.Status == sale.Rejected:
-			return r.Receipt, fmt.Errorf("%s sale %d: %w", verb, id, &Refused{standing.Reason})
+			return receipt, fmt.Errorf("%s sale %d: %w", verb, id, &Refused{standing.Reason})
 		case standing.Status != sale.Queued:
-			return r.Receipt, nil
+			return receipt, nil
 		}
 		select {
 		case <-ctx.Done():
-			return r.Receipt, ErrUnsettled
+			return receipt, ErrUnsettled
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -86,6 +86,8 @@ var matrix = map[string]string{
 	"POST /v1/operations/dead-letters/:id/replay": "unauthorized  token_invalid forbidden forbidden forbidden forbidden 202",
 	"DELETE /v1/operations/dead-letters/:id":      "unauthorized  token_invalid forbidden forbidden forbidden forbidden 204",
 	"POST /v1/operations/audits":                  "unauthorized  token_invalid forbidden forbidden forbidden forbidden 200",
+	"POST /v1/operations/sales/:id/suspend":       "unauthorized  token_invalid forbidden forbidden forbidden forbidden 202",
+	"POST /v1/operations/sales/:id/resume":        "unauthorized  token_invalid forbidden forbidden forbidden forbidden 202",
 	"GET /v1/operations/receipts/:id":             "unauthorized  token_invalid forbidden forbidden forbidden forbidden 200",
 
 	"GET /v1/openapi.json": "200           200           200       200       200       200       200",
@@ -226,6 +228,11 @@ func (q *questions) ask(row string, role accounts.Role, token string) (question,
 		at(q.doomed.ID)
 	case "POST /v1/operations/audits":
 		a.body = `{}`
+	case "POST /v1/operations/sales/:id/suspend":
+		at(q.evening)
+	case "POST /v1/operations/sales/:id/resume":
+		at(q.evening)
+		a.body = `{"force":true}`
 	case "POST /v1/operations/dead-letters/:id/replay", "DELETE /v1/operations/dead-letters/:id":
 		at(q.h.letter(3))
 	case "GET /v1/receipts":

@@ -59,6 +59,8 @@
 //	POST   /v1/operations/dead-letters/{id}/replay … asked once more      → 202, a receipt
 //	DELETE /v1/operations/dead-letters/{id} … forgotten                   → 204
 //	POST   /v1/operations/audits       whether all tell one story         → 200
+//	POST   /v1/operations/sales/{id}/suspend it sells nothing more        → 202
+//	POST   /v1/operations/sales/{id}/resume  … sells on, when it is sound → 202
 //	GET    /v1/operations/receipts/{id} whose a receipt is                → 200
 //
 //	GET    /v1/openapi.json            all of this, to the letter         → 200
@@ -67,7 +69,8 @@
 //
 // routes.go has the one table of them with who may ask. A 202 says that the
 // request is queued and will end in exactly one outcome. Location names its
-// receipt, Retry-After and poll_after_ms when to ask again.
+// receipt, Retry-After and poll_after_ms when to ask again; for an admin who stops a
+// sale or has it sell on, Location is the sale, whose state tells.
 //
 // What makes something (a sale, a top-up, a request) takes an Idempotency-Key: the
 // same request under the same key gets what the first one made, as it stands by

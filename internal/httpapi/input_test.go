@@ -196,6 +196,8 @@ func inputs(h *house) map[string]input {
 		"POST /v1/operations/dead-letters/:id/replay": {by: admin, thing: letter, body: object{}, optional: true},
 		"DELETE /v1/operations/dead-letters/:id":      {by: admin, thing: letter},
 		"POST /v1/operations/audits":                  {by: admin, body: object{{"sale", openID}}, may: []string{"sale"}, bad: map[string][]string{"sale": noWhole}},
+		"POST /v1/operations/sales/:id/suspend":       {by: admin, thing: openID, body: object{}, optional: true},
+		"POST /v1/operations/sales/:id/resume":        {by: admin, thing: openID, body: object{{"force", "true"}}, may: []string{"force"}, bad: map[string][]string{"force": noTruth}},
 		"GET /v1/operations/receipts/:id":             {by: admin, thing: receipt},
 		"GET /v1/openapi.json":                        {}, "GET /docs": {}, "GET /docs/errors": {},
 

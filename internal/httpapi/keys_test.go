@@ -89,6 +89,8 @@ func TestSameKeyEverywhere(t *testing.T) {
 	keyless := map[string]bool{ // and why the same request twice is no more than once
 		"POST /v1/me/notices/read":                    true, // what is read stays read
 		"POST /v1/operations/audits":                  true, // it makes nothing
+		"POST /v1/operations/sales/:id/suspend":       true, // what is stopped is stopped
+		"POST /v1/operations/sales/:id/resume":        true, // the same, the other way round
 		"POST /v1/operations/dead-letters/:id/replay": true, // the receipt comes from the letter, which goes with it
 	}
 	for route := range routesOf(t, h.api) {

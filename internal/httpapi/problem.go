@@ -63,6 +63,8 @@ const (
 	letterUnreadable code = "letter_unreadable"
 	auditUnderWay    code = "audit_under_way"
 	auditTooLong     code = "audit_too_long"
+	auditUnsure      code = "audit_unsure"
+	saleBroken       code = "sale_broken"
 	bodyTooLarge     code = "body_too_large"
 	badMediaType     code = "unsupported_media_type"
 	invalidFields    code = "invalid_fields"
@@ -119,6 +121,8 @@ var answers = map[code]struct {
 	letterUnreadable:            {409, "The dead letter cannot be read, so nobody knows what it asks"},
 	auditUnderWay:               {409, "Another audit is under way in this process"},
 	auditTooLong:                {409, "There is more to audit than the API takes time for: run `sluice audit`"},
+	auditUnsure:                 {409, "The books of the sale did not hold still to be compared: try again"},
+	saleBroken:                  {409, "An audit finds the sale broken: repair it first, or know better with force"},
 	code(sale.RefusedNotOpen):   {409, "The sale is not open yet"},
 	code(sale.RefusedClosed):    {409, "The sale is closed"},
 	code(sale.RefusedSoldOut):   {409, "The sale is sold out"},

@@ -126,6 +126,8 @@ func (a *API) routes() []route {
 		{post, oneLetter + "/replay", admins, plain, unknownLetter, a.replayLetter},
 		{del, oneLetter, admins, plain, unknownLetter, a.dropLetter},
 		{post, operationsPath + "/audits", admins, plain, unknownSale, a.runAudit},
+		{post, operationsPath + "/sales/:id/suspend", admins, plain, unknownSale, a.suspendSale},
+		{post, operationsPath + "/sales/:id/resume", admins, plain, unknownSale, a.resumeSale},
 		{get, seenReceiptsPath + ":id", admins, plain, unknownReceipt, a.showWhose},
 
 		{get, openAPIPath, anybody, plain, "", a.showSheet},

@@ -40,6 +40,22 @@ func TestOperator(t *testing.T) {
 	o.sees("All is right")
 	o.check("operate-audit")
 
+	// She stops the sale; a buyer who looks at it is told, and told again when it goes on.
+	b := newBuyer(t, "onlooker", 20_000)
+	b.open("/sales/" + number(lamp.ID))
+	b.sees("Buy now")
+	o.open("/operate/sales/" + number(lamp.ID))
+	o.click(summary, "Stop this sale")
+	o.click(button, "Stop it now")
+	o.sees("it stops as soon as its turn has come")
+	o.sees("Have it sell on")
+	o.check("operate-stopped")
+	b.sees("This sale is stopped")
+	o.click(button, "Audit it and sell on")
+	o.sees("it sells on as soon as its turn has come")
+	o.sees("Stop this sale")
+	b.sees("Buy now")
+
 	o.open("/operate/audits")
 	o.click(button, "Audit now")
 	o.sees("All is right")
@@ -56,8 +72,8 @@ func TestOperator(t *testing.T) {
 	o.check("operate-lookup")
 
 	// Nobody else sees any of it.
-	b := newBuyer(t, "curious", 0)
-	b.open("/operate")
-	b.sees("This page is for somebody else")
-	b.forgive("answer: 403", "status of 403")
+	c := newBuyer(t, "curious", 0)
+	c.open("/operate")
+	c.sees("This page is for somebody else")
+	c.forgive("answer: 403", "status of 403")
 }

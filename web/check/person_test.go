@@ -239,9 +239,10 @@ func (p *person) spot(selector, name string) spot {
 
 // What there is to click.
 const (
-	link   = "a[href]"
-	button = "button"
-	choice = "label"
+	link    = "a[href]"
+	button  = "button"
+	choice  = "label"
+	summary = "summary"
 )
 
 // click clicks on a thing, once.

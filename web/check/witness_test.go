@@ -19,7 +19,6 @@ type witness struct {
 	troubles []string
 	asked    map[network.RequestID]*network.EventRequestWillBeSent
 	streams  map[network.RequestID]string // addresses of the streams of events that are open
-	posts    []string                     // addresses of the forms that were sent
 	bytes    float64                      // that came over the wire
 }
 
@@ -53,9 +52,6 @@ func (w *witness) hear(event any) {
 		w.asked[e.RequestID] = e
 		if e.Type == network.ResourceTypeEventSource {
 			w.streams[e.RequestID] = e.Request.URL
-		}
-		if e.Request.Method == "POST" && e.RedirectResponse == nil {
-			w.posts = append(w.posts, e.Request.URL)
 		}
 	case *network.EventResponseReceived:
 		if e.Response.Status >= 400 {
@@ -138,16 +134,4 @@ func (w *witness) weight() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return int(w.bytes)
-}
-
-// sent is how many forms were sent to addresses that end so.
-func (w *witness) sent(end string) (n int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, url := range w.posts {
-		if strings.HasSuffix(url, end) {
-			n++
-		}
-	}
-	return n
 }

@@ -9,6 +9,7 @@ import (
 
 	"sluice/client"
 	"sluice/internal/embedded/embeddedtest"
+	"sluice/internal/redisurl"
 	"sluice/internal/sale"
 )
 
@@ -47,7 +48,9 @@ func TestRealOperator(t *testing.T) {
 			t.Fatalf("nobody owns them all: %+v", seen)
 		}
 	}
-	if seen.Version == "" || time.Since(seen.At) > time.Hour || seen.DeadLetters != 0 || seen.Redis == nil || seen.Redis.Mode != "server" || *seen.Redis.Memory == 0 ||
+	kind, err := redisurl.Parse(h.redis)
+	h.must(err)
+	if seen.Version == "" || time.Since(seen.At) > time.Hour || seen.DeadLetters != 0 || seen.Redis == nil || seen.Redis.Mode != string(kind.Mode) || *seen.Redis.Memory == 0 ||
 		seen.Postgres == nil || seen.Postgres.Size == 0 || seen.Sales == nil {
 		t.Errorf("it all is %+v", seen)
 	}

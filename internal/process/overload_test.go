@@ -177,19 +177,27 @@ func (d *deployment) overload(o *overload) *overload {
 
 	watching := make(chan struct{})
 	var watch sync.WaitGroup
-	watch.Go(func() {
-		for {
+	for every, look := range map[time.Duration]func(){
+		20 * time.Millisecond: func() { // beside the other, which may wait for an answer of the API while the queue is full
 			for _, p := range d.pulses() {
 				o.deepest = max(o.deepest, p.Queued())
 			}
+		},
+		100 * time.Millisecond: func() {
 			o.redis, o.api = max(o.redis, d.redisMemory()-redisBefore), max(o.api, api.memory()-apiBefore)
-			select {
-			case <-watching:
-				return
-			case <-time.After(100 * time.Millisecond):
+		},
+	} {
+		watch.Go(func() {
+			for {
+				look()
+				select {
+				case <-watching:
+					return
+				case <-time.After(every):
+				}
 			}
-		}
-	})
+		})
+	}
 	var mu sync.Mutex
 	var first atomic.Bool // somebody has been refused
 	comeBack := func(n int64, key string, r reply) {

@@ -97,7 +97,7 @@ func TestFailoverToALaggingReplica(t *testing.T) {
 // TestRedisIsFullUnderACrowd: who asks is refused, what is queued is settled, and when
 // there is room again it goes on. Nothing is lost.
 func TestRedisIsFullUnderACrowd(t *testing.T) {
-	at := embeddedtest.Redis(t)
+	at := embeddedtest.RedisServer(t).URL
 	raw := embeddedtest.Client(t, at)
 	c, disperse := gather(t, at)
 	for range 3 {

@@ -161,7 +161,7 @@ func (c *crew) raw() redis.UniversalClient {
 // TestRedisIsLostForLong: one of two consumers cannot reach Redis for longer than
 // its leases last. The other one takes all; then both share again.
 func TestRedisIsLostForLong(t *testing.T) {
-	c := newCrew(t)
+	c := newCrewOn(t, embeddedtest.RedisServer(t).URL) // a link is to one server
 	link := newLink(t, c.redis)
 	cut := c.comes("cut off", link.url, c.pg, nil)
 	c.starts(cut)

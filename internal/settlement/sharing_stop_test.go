@@ -63,7 +63,7 @@ func TestStopWhileServersHang(t *testing.T) {
 		"Redis": {redis: true}, "Postgres": {postgres: true}, "both": {true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newCrew(t)
+			c := newCrewOn(t, embeddedtest.RedisServer(t).URL) // a link is to one server
 			before := goleak.IgnoreCurrent()
 			end := c.busy()
 			redis, postgres := newLink(t, c.redis), newLink(t, c.pg)

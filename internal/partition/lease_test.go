@@ -132,7 +132,10 @@ func TestShares(t *testing.T) {
 // left behind.
 func TestNews(t *testing.T) {
 	f := open(t)
-	before := goleak.IgnoreCurrent()
+	f.must(f.raw.Ping(f.ctx).Err())
+	once, heard := context.WithCancel(f.ctx)
+	f.Hear(once, func(News) { heard() })
+	before := goleak.IgnoreCurrent() // connected, its clients watch sentinels, if there are any
 	ctx, cancel := context.WithCancel(f.ctx)
 	news, ended := make(chan News, 100), make(chan struct{})
 	go func() {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,6 +79,7 @@ type crowd struct {
 
 	mu       sync.Mutex
 	all      []*asked
+	places   []int    // partitions of all: what was asked is its asker's to write to
 	doubtful []*asked // refused, while an earlier sending may still be on its way
 
 	said sync.Map // Asked by Idempotency-Key
@@ -244,7 +246,7 @@ func (c *crowd) ask(ctx context.Context, who *person, dice *rand.Rand, request R
 		a.Answers = append(a.Answers, second.ID)
 	}
 	c.mu.Lock()
-	c.all = append(c.all, a)
+	c.all, c.places = append(c.all, a), append(c.places, partitionOf(first.ID))
 	c.mu.Unlock()
 	known()
 	if c.waiting != nil {
@@ -301,10 +303,7 @@ const latest = 32
 func (c *crowd) lately() (all []int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, a := range c.all[max(0, len(c.all)-latest):] {
-		all = append(all, partitionOf(a.Answers[0]))
-	}
-	if len(all) == 0 {
+	if all = slices.Clone(c.places[max(0, len(c.places)-latest):]); len(all) == 0 {
 		return []int{0}
 	}
 	return all

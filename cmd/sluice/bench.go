@@ -17,7 +17,7 @@ type bench struct {
 	Smoke   bool     `help:"Measure tiny amounts of everything, to see that all works, and write nothing."`
 	Rounds  int      `placeholder:"N" help:"Rounds of each contender. Default: as each scenario says."`
 	Seconds float64  `placeholder:"N" help:"Length of a round. Default: as each scenario says."`
-	Flood   int      `placeholder:"N" help:"Rejections of the scenario flood, which takes a minute for every million or so. Default: three million."`
+	Flood   int      `placeholder:"N" help:"Rejections of the scenario flood, which takes half a minute for every million or so. Default: ten million."`
 	Rivals  string   `type:"existingfile" placeholder:"FILE" help:"The program of internal/bench/rivals, which has the limits, baselines and other carriers. Default: only Sluice is measured."`
 	JSON    string   `name:"json" placeholder:"FILE" help:"Write the report there; - is standard output."`
 

@@ -15,8 +15,8 @@ var flood = Scenario{
 	Name:  "flood",
 	Title: "A flood of rejections",
 	What: "Requests to a sale of which all is reserved, and which has no line: each is let in, decided, and rejected. Redis remembers rejections in two " +
-		"hashes that take turns, a million in each at most, so its memory may not grow beyond that, however many come. --flood says how many: ten million " +
-		"take longer than all else.",
+		"hashes that take turns, a million in each at most, so its memory may not grow beyond that, however many come: ten million, if --flood " +
+		"does not say how many.",
 	Gives: []string{"rejections", "Redis at most"},
 	Run:   measureFlood,
 }
@@ -43,7 +43,7 @@ func measureFlood(ctx context.Context, r *Run) error {
 	if err != nil {
 		return err
 	}
-	n := int64(r.Scale(3_000_000, 5000))
+	n := int64(r.Scale(10_000_000, 5000))
 	if r.Flood > 0 {
 		n = int64(r.Flood)
 	}

@@ -89,8 +89,10 @@ const loadFor = 5 * time.Second
 
 // LoadFrom reads sale id of partition p from Postgres and loads it, again and
 // again until both stand at one watermark (a batch may be between its commit and
-// its Apply) and it was not forgotten in between. All who ask at once share one
-// load, which does not end with the first of them: a crowd may be at the door.
+// its Apply) and it was not forgotten in between. ErrLoading when they did not all
+// the time that a load may take, or when Redis has no data of the partition. All who
+// ask at once share one load, which does not end with the first of them: a crowd may
+// be at the door.
 func (s *Store) LoadFrom(ctx context.Context, p int, id int64, read func(context.Context) (*sale.Stand, sale.EntryID, error)) error {
 	_, err, _ := s.loads.Do(saleKey(p, id), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadFor)
@@ -101,22 +103,28 @@ func (s *Store) LoadFrom(ctx context.Context, p int, id int64, read func(context
 }
 
 func (s *Store) loadFrom(ctx context.Context, p int, id int64, read func(context.Context) (*sale.Stand, sale.EntryID, error)) error {
-	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		forgotten, err := s.Forgotten(ctx, p, id)
-		if err != nil {
-			return err
-		}
-		stand, applied, err := read(ctx)
-		if err != nil {
-			return err
-		}
-		if err := s.Load(ctx, forgotten, applied, stand); !errors.Is(err, ErrStale) {
-			return err
-		}
+	err := s.loadOnce(ctx, p, id, read)
+	for wait := time.Millisecond; errors.Is(err, ErrStale); wait = min(2*wait, 100*time.Millisecond) {
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ErrLoading
 		case <-time.After(wait):
 		}
+		if err = s.loadOnce(ctx, p, id, read); err != nil && ctx.Err() != nil {
+			return ErrLoading // it was stale all the time until then
+		}
 	}
+	return err
+}
+
+func (s *Store) loadOnce(ctx context.Context, p int, id int64, read func(context.Context) (*sale.Stand, sale.EntryID, error)) error {
+	forgotten, err := s.Forgotten(ctx, p, id)
+	if err != nil {
+		return err
+	}
+	stand, applied, err := read(ctx)
+	if err != nil {
+		return err
+	}
+	return s.Load(ctx, forgotten, applied, stand)
 }

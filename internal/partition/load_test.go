@@ -179,6 +179,35 @@ func TestLoadFromReadsAgain(t *testing.T) {
 	}
 }
 
+// TestLoadInVain: about a sale that is forgotten whenever somebody reads it, as about one
+// whose partition is loading, it is said that it is loading, not that time is up.
+func TestLoadInVain(t *testing.T) {
+	f := started(t)
+	applied, _ := f.applied()
+	var both sync.WaitGroup
+	both.Go(func() {
+		reads := 0
+		err := f.LoadFrom(f.ctx, p, 7, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) {
+			reads++
+			return lamp(nil), applied, errors.Join(f.Forget(f.ctx, p, 7), ctx.Err())
+		})
+		if !errors.Is(err, ErrLoading) || reads < 2 {
+			t.Errorf("after %d reads: %v", reads, err)
+		}
+	})
+	both.Go(func() {
+		hangs := errors.New("Postgres does not answer")
+		err := f.LoadFrom(f.ctx, p, 8, func(ctx context.Context) (*sale.Stand, sale.EntryID, error) {
+			<-ctx.Done()
+			return nil, sale.EntryID{}, hangs
+		})
+		if !errors.Is(err, hangs) {
+			t.Errorf("of a sale that was not forgotten: %v", err)
+		}
+	})
+	both.Wait()
+}
+
 // TestLoadsAreShared: a crowd in front of a sale that was forgotten reads it once,
 // also when the first of it goes away.
 func TestLoadsAreShared(t *testing.T) {
